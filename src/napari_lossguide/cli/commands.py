@@ -1,0 +1,229 @@
+"""The commands beside ``recon``: mask, metrics, info, priors, methods, train, demo."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_lossguide.cli.files import output_file, read_result
+from napari_lossguide.cli.recon import mask_params
+from napari_lossguide.types import InvalidInput
+
+if TYPE_CHECKING:
+    from napari_lossguide.priors.train import TrainConfig
+
+
+def mask(args: argparse.Namespace) -> None:
+    """Make a mask, write it, print the achieved acceleration."""
+    from napari_lossguide.data.writers import write_npy
+    from napari_lossguide.masks import achieved_acceleration, make_mask
+
+    output = output_file(args.output, ".npy")
+    made = make_mask(args.mask_type, args.shape, **(mask_params(args) | dict(args.settings)))
+    write_npy(output, made)
+    print(f"achieved acceleration {achieved_acceleration(made):.4g}: {in_words(pattern(made))} -> {output}")
+
+
+def metrics(args: argparse.Namespace) -> None:
+    """Print PSNR, SSIM and NMSE of two volumes."""
+    from napari_lossguide.data.readers import read_image
+    from napari_lossguide.recon.metrics import evaluate
+
+    values = evaluate(read_image(args.reference), read_image(args.image))
+    if args.json:
+        print(to_json(values))
+        return
+    units = {"psnr": " dB"}
+    for name, value in values.items():
+        print(f"{name.upper():<6}{value:.5g}{units.get(name, '')}")
+
+
+def info(args: argparse.Namespace) -> None:
+    """Print what a file holds."""
+    facts = result_facts(args.file) or kspace_facts(args.file)
+    if args.json:
+        print(to_json(facts))
+        return
+    recipe = facts.pop("recipe", None)
+    for name, value in facts.items():
+        print(f"{name.replace('_', ' '):<14}{in_words(value)}")
+    if recipe:
+        print("recipe")
+        print(json.dumps(recipe, indent=2))
+
+
+def kspace_facts(name: str) -> dict[str, Any]:
+    """Facts about an acquisition."""
+    from napari_lossguide.data.readers import read
+
+    kdata = read(name)
+    return {
+        "file": name,
+        "kind": "k-space, simulation" if kdata.simulated else "k-space",
+        "slices": kdata.n_slices,
+        "coils": kdata.n_coils,
+        "shape": list(kdata.image_shape),
+        "acceleration": kdata.acceleration,
+        "acquired": pattern(kdata.acquired),
+        "spacing_mm": list(kdata.spacing),
+        "image": "real" if kdata.real else "complex",
+        "noise_std": kdata.noise_std,
+        "reference": kdata.reference is not None,
+        "maps": kdata.maps is not None,
+    }
+
+
+def result_facts(name: str) -> dict[str, Any] | None:
+    """Facts about a result, with its recipe; None if the file is not one."""
+    stored = read_result(name)
+    if stored is None:
+        return None
+    try:
+        recipe = json.loads(stored["recipe"])
+    except ValueError as error:
+        raise InvalidInput(f"The recipe in {name} is not JSON: {error}.") from error
+    acquired = stored["mask"]
+    return {
+        "file": name,
+        "kind": "result, simulation" if stored["facts"].get("simulated") else "result",
+        "slices": stored["shape"][0],
+        "coils": stored["coils"],
+        "shape": list(stored["shape"][1:]),
+        "samples": stored["samples"],
+        "acceleration": acquired.size / acquired.sum(),
+        "acquired": pattern(acquired),
+        **{k: v for k, v in stored["facts"].items() if k != "simulated"},
+        "recipe": recipe,
+    }
+
+
+def pattern(acquired: np.ndarray) -> dict[str, Any]:
+    """How the acquired points (ny, nx) lie: everything, whole lines with a full centre of so many, or points."""
+    if acquired.all():
+        return {"pattern": "fully sampled"}
+    for along, axis in (("y", 0), ("x", 1)):
+        lines = np.asarray(acquired.any(axis=axis))
+        if (acquired.all(axis=axis) == lines).all():
+            return {
+                "pattern": f"lines along {along}",
+                "lines": int(lines.sum()),
+                "of": lines.size,
+                "center": centre_run(lines),
+            }
+    return {"pattern": "points", "points": int(acquired.sum()), "of": acquired.size}
+
+
+def centre_run(lines: np.ndarray) -> int:
+    """Number of neighbouring acquired lines around the centre of k-space."""
+    below, above = lines[: len(lines) // 2][::-1], lines[len(lines) // 2 :]
+    return sum(len(half) if half.all() else int(half.argmin()) for half in (below, above)) if above[0] else 0
+
+
+def in_words(value: Any) -> str:
+    """A value for a person."""
+    match value:
+        case dict() if "pattern" in value:
+            count = value.get("lines", value.get("points"))
+            center = f", {value['center']} in the centre" if "center" in value else ""
+            return value["pattern"] + (f", {count} of {value['of']}{center}" if count else "")
+        case dict():
+            return ", ".join(f"{k} {v}" for k, v in value.items())
+        case list():
+            return " x ".join(in_words(v) for v in value)
+        case bool():
+            return "yes" if value else "no"
+        case float():
+            return f"{value:.4g}"
+        case None:
+            return "unknown"
+    return str(value)
+
+
+def to_json(values: dict[str, Any]) -> str:
+    """JSON that every reader takes: infinity and NaN become null."""
+
+    def finite(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {k: finite(v) for k, v in value.items()}
+        if isinstance(value, list):
+            return [finite(v) for v in value]
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    return json.dumps(finite(values), indent=2, allow_nan=False)
+
+
+def priors(_: argparse.Namespace) -> None:
+    """List the priors in the package."""
+    from napari_lossguide.priors.load import find_prior, list_priors
+
+    for prior in list_priors():
+        size = find_prior(prior.name).stat().st_size / 1e6
+        print(f"{prior.name}   {size:.1f} MB")
+        print(f"    licence     {prior.licence}")
+        print(f"    trained on  {prior.trained_on}")
+
+
+def methods(args: argparse.Namespace) -> None:
+    """List the methods, or one method's parameters."""
+    from napari_lossguide.recon.methods import METHODS, method
+
+    if args.method is None:
+        for m in METHODS.values():
+            print(f"{m.name:<22}{m.summary}{f' [{m.paper}]' if m.paper else ''}")
+        return
+    chosen = method(args.method)
+    print(f"{chosen.title}. {chosen.summary}")
+    values = chosen.settings()
+    for name, field in chosen.params().items():
+        part, _, key = name.partition(".")
+        live = " (live)" if name in chosen.live_knobs else ""
+        print(f"  {name} = {values[part][key]}{live}\n      {field.description or field.title or ''}")
+
+
+def train(args: argparse.Namespace) -> None:
+    """Train a prior until its budget is used."""
+    data, out = Path(args.data).expanduser(), Path(args.out).expanduser()
+    config = read_train_config(args.config, data)
+    if out.exists() and not out.is_dir():
+        raise InvalidInput(f"--out {out} is a file; it must be a folder.")
+    if not out.parent.is_dir():
+        raise InvalidInput(f"--out {out} cannot be made: there is no folder {out.parent}.")
+
+    from napari_lossguide.priors.train import Trainer
+    from napari_lossguide.recon.engine import choose_device
+
+    Trainer(config, data, out, str(choose_device(args.device))).run()
+
+
+def read_train_config(name: str, data: Path) -> TrainConfig:
+    """The configuration, and a check that all its files are there before anything is computed."""
+    from pydantic import ValidationError
+
+    from napari_lossguide.priors.train import TrainConfig
+
+    try:
+        config = TrainConfig.read(Path(name).expanduser())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InvalidInput(f"The training configuration {name} is wrong at {where}: {first['msg']}.") from error
+    except (OSError, ValueError) as error:
+        raise InvalidInput(f"The training configuration {name} cannot be read: {error}.") from error
+    for file in (*(f.path for f in config.train), *config.validation):
+        if not (data / file).is_file():
+            raise InvalidInput(f"The training configuration {name} names {file}, which is not in {data}.")
+    return config
+
+
+def demo(args: argparse.Namespace) -> None:
+    """Open napari with a simulated acquisition and reconstruct it."""
+    screenshot = output_file(args.screenshot, ".png") if args.screenshot else None
+
+    from napari_lossguide.widgets.demo import run
+
+    run(screenshot=str(screenshot) if screenshot else None)

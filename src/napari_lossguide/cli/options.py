@@ -1,0 +1,147 @@
+"""The commands and their options, as argparse knows them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any, NoReturn
+
+from napari_lossguide import __version__
+from napari_lossguide.cli.commands import demo, info, mask, methods, metrics, priors, train
+from napari_lossguide.cli.recon import recon
+from napari_lossguide.types import InvalidInput
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose complaints are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of printing the usage and exiting."""
+        raise InvalidInput(f"{message[0].upper()}{message[1:]}; see {self.prog} --help.")
+
+
+def parser() -> Parser:
+    """All commands and their options."""
+    top = Parser(prog="lossguide", description="MRI reconstruction with diffusion priors.")
+    top.add_argument("--version", action="version", version=__version__)
+    commands = top.add_subparsers(metavar="COMMAND", required=True)
+    add_recon(commands)
+    add_mask(commands)
+    add_train(commands)
+
+    p = commands.add_parser(
+        "metrics", help="compare an image with its reference: PSNR, SSIM, NMSE of the volume, as fastMRI"
+    )
+    p.add_argument("reference", metavar="REF")
+    p.add_argument("image", metavar="IMAGE")
+    p.add_argument("--json", action="store_true")
+    p.set_defaults(run=metrics)
+
+    p = commands.add_parser("info", help="what a k-space or result file holds")
+    p.add_argument("file", metavar="FILE")
+    p.add_argument("--json", action="store_true")
+    p.set_defaults(run=info)
+
+    p = commands.add_parser("priors", help="list the priors in the package")
+    p.set_defaults(run=priors)
+
+    p = commands.add_parser("methods", help="list the methods, or the parameters of one that --set can change")
+    p.add_argument("method", metavar="NAME", nargs="?")
+    p.set_defaults(run=methods)
+
+    p = commands.add_parser("demo", help="open napari with a simulated acquisition and reconstruct it")
+    p.add_argument("--screenshot", metavar="FILE.png", help="save a picture at the end")
+    p.set_defaults(run=demo)
+    return top
+
+
+def add_recon(commands: Any) -> None:
+    """``lossguide recon``."""
+    p = commands.add_parser(
+        "recon", help="reconstruct k-space", description="Options that are given override those of --recipe."
+    )
+    p.add_argument("input", metavar="INPUT", help=".npy or .npz with k-space or images, or a fastMRI .h5 file")
+    p.add_argument("-o", "--output", required=True, metavar="OUT.npz")
+    which = p.add_mutually_exclusive_group()
+    which.add_argument("--mask", metavar="M.npy", help="keep only these acquired points")
+    which.add_argument("--mask-type", metavar="NAME", help="keep only the points of a mask made with the next options")
+    add_mask_options(p, "--mask-seed", "--mask-axis")
+    p.add_argument("--maps", metavar="FILE", help="coil maps (.npy, or .npz with `maps`) instead of estimated ones")
+    p.add_argument(
+        "--noise-std", type=float, metavar="S", help="noise of the k-space, E|n|^2 = S^2, instead of an estimate"
+    )
+    p.add_argument("--prior", metavar="NAME", help="a bundled prior or a .safetensors file (brain)")
+    p.add_argument("--method", metavar="NAME", help="see `lossguide methods` (prox-ddim)")
+    p.add_argument("--steps", type=int, metavar="N", help="network evaluations, or iterations of a classical method")
+    p.add_argument("--samples", type=int, metavar="P", help="posterior samples; the image is their mean (1)")
+    p.add_argument("--seed", type=int, metavar="N")
+    p.add_argument("--device", choices=DEVICES, default="auto")
+    p.add_argument(
+        "--real", action="store_true", help="the image behind the k-space is known to be real (a simulation)"
+    )
+    p.add_argument("--recipe", metavar="R.json", help="a recipe, or a result file with one")
+    p.add_argument("--save-recipe", metavar="R.json", help="write the recipe of this run")
+    add_settings(
+        p,
+        "a parameter of the method (guidance.gamma=1.0), of the mask (mask.axis=y) or a field of the recipe (batch=1)",
+    )
+    p.set_defaults(run=recon)
+
+
+def add_mask(commands: Any) -> None:
+    """``lossguide mask``."""
+    p = commands.add_parser("mask", help="make an undersampling mask")
+    p.add_argument("--type", dest="mask_type", required=True, metavar="NAME")
+    p.add_argument("--shape", required=True, type=parse_shape, metavar="NYxNX")
+    p.add_argument("-o", "--output", required=True, metavar="M.npy")
+    add_mask_options(p, "--seed", "--axis")
+    add_settings(p, "a further parameter of this type")
+    p.set_defaults(run=mask)
+
+
+def add_train(commands: Any) -> None:
+    """``lossguide train``."""
+    p = commands.add_parser("train", help="train a prior; the same command continues after an interruption")
+    p.add_argument("config", metavar="CONFIG.toml")
+    p.add_argument("--data", required=True, metavar="FOLDER", help="where the configuration's slice files are")
+    p.add_argument("--out", required=True, metavar="FOLDER", help="for the checkpoint, the log and the prior")
+    p.add_argument("--device", choices=DEVICES, default="auto")
+    p.set_defaults(run=train)
+
+
+def add_mask_options(p: argparse.ArgumentParser, seed: str, axis: str) -> None:
+    """The parameters that most masks have."""
+    p.add_argument("--acceleration", type=float, metavar="R")
+    p.add_argument(
+        "--center-fraction", type=float, metavar="C", help="part of the lines that is acquired in the centre"
+    )
+    p.add_argument(seed, dest="mask_seed", type=int, metavar="N")
+    p.add_argument(axis, dest="mask_axis", choices=("x", "y"), help="direction along which lines are skipped")
+
+
+def add_settings(p: argparse.ArgumentParser, what: str) -> None:
+    """``--set KEY=VALUE``, repeated."""
+    p.add_argument(
+        "--set", dest="settings", action="append", default=[], type=parse_setting, metavar="KEY=VALUE", help=what
+    )
+
+
+def parse_shape(text: str) -> tuple[int, int]:
+    """``128x160`` -> (128, 160)."""
+    parts = text.lower().split("x")
+    if len(parts) != 2 or not all(p.isdecimal() and int(p) > 0 for p in parts):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a shape; accepted is NYxNX, as in 128x160")
+    return int(parts[0]), int(parts[1])
+
+
+def parse_setting(text: str) -> tuple[str, Any]:
+    """``guidance.gamma=1.0`` -> ("guidance.gamma", 1.0); values are JSON, or else text."""
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise argparse.ArgumentTypeError(f"'{text}' is not KEY=VALUE, as in guidance.gamma=1.0")
+    try:
+        return key, json.loads(value)
+    except ValueError:
+        return key, value

@@ -1,0 +1,153 @@
+"""``lossguide recon``: the options become a recipe, the recipe is run, its result written."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import math
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_lossguide.cli.files import output_file, read_maps, read_result, write_text
+from napari_lossguide.types import InvalidInput
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from napari_lossguide.data.kdata import KData
+    from napari_lossguide.masks import MaskRecipe
+    from napari_lossguide.recon.recipe import Recipe
+    from napari_lossguide.recon.result import Result
+
+
+def recon(args: argparse.Namespace) -> None:
+    """Reconstruct, write the result and print a summary."""
+    from napari_lossguide.data.readers import read
+
+    inputs = (args.input, args.mask, args.maps, args.recipe)
+    output = output_file(args.output, ".npz", *inputs)
+    saved_recipe = output_file(args.save_recipe, ".json", *inputs) if args.save_recipe else None
+    kdata = read(args.input, real=args.real)
+    recipe = recon_recipe(args, kdata.image_shape)
+    if args.maps:
+        kdata = dataclasses.replace(kdata, maps=read_maps(args.maps))
+    result = run_recipe(kdata, recipe, kdata.maps if args.maps else None, args.device)
+    result.save(output)
+    if saved_recipe:
+        write_text(saved_recipe, result.recipe.to_json() + "\n")
+    print_result(kdata, result, output)
+
+
+def recon_recipe(args: argparse.Namespace, shape: tuple[int, int]) -> Recipe:
+    """The recipe file, if any, with the options on top of it.
+
+    Another method than the file's starts from its own defaults, without the file's changes of live knobs.
+    """
+    from napari_lossguide.recon.methods import PARTS
+    from napari_lossguide.recon.recipe import Recipe
+
+    base = read_recipe(args.recipe) if args.recipe else Recipe()
+    method = args.method or base.method
+    options = {name: getattr(args, name) for name in ("prior", "samples", "seed", "noise_std")}
+    options = {name: value for name, value in options.items() if value is not None}
+    if args.real:
+        options["image"] = "real"
+    settings = {k: v for k, v in args.settings if not k.startswith("mask.")}
+    mask_settings = {k.removeprefix("mask."): v for k, v in args.settings if k.startswith("mask.")}
+    mask = recon_mask(args, base.mask, mask_settings, shape)
+
+    kept = {
+        name: getattr(base, name) for name in Recipe.model_fields if name not in (*PARTS, "version", "method", "mask")
+    }
+    if method == base.method:
+        settings = {f"{part}.{k}": v for part in PARTS for k, v in getattr(base, part).items()} | settings
+    else:
+        kept["changes"] = ()
+    if "prior" in options:
+        kept["prior_sha256"] = ""
+    return Recipe.for_method(method, steps=args.steps, settings=settings, mask=mask, **(kept | options))
+
+
+def read_recipe(path: str) -> Recipe:
+    """A recipe from its JSON file or from a result."""
+    from napari_lossguide.recon.recipe import Recipe
+
+    stored = read_result(path)
+    return Recipe.from_json(stored["recipe"] if stored else Path(path).expanduser())
+
+
+def recon_mask(
+    args: argparse.Namespace, base: MaskRecipe | None, further: Mapping[str, Any], shape: tuple[int, int]
+) -> MaskRecipe | None:
+    """The mask that the options ask for, or else the recipe's."""
+    from napari_lossguide.data.readers import read_mask
+    from napari_lossguide.masks import MaskRecipe
+
+    params = mask_params(args) | dict(further)
+    if args.mask:
+        if params:
+            raise InvalidInput(f"--mask gives the whole mask; {', '.join(params)} cannot change it.")
+        return MaskRecipe.drawn(read_mask(args.mask, shape))
+    kind = args.mask_type or (base.kind if base else None)
+    if not params and not args.mask_type:
+        return base
+    if kind is None:
+        raise InvalidInput(f"{', '.join(params)} belongs to a mask; give --mask-type too.")
+    kept = base.params if base and base.kind == kind else {}
+    return MaskRecipe.of(kind, **(kept | params))
+
+
+def mask_params(args: argparse.Namespace) -> dict[str, Any]:
+    """Parameters of a mask that were given as options."""
+    names = {
+        "acceleration": "acceleration",
+        "center_fraction": "center_fraction",
+        "mask_seed": "seed",
+        "mask_axis": "axis",
+    }
+    return {name: getattr(args, option) for option, name in names.items() if getattr(args, option) is not None}
+
+
+def run_recipe(kdata: KData, recipe: Recipe, maps: np.ndarray | None, device: str) -> Result:
+    """Run to the end, with a progress bar on a terminal."""
+    from tqdm import tqdm
+
+    with tqdm(disable=not sys.stderr.isatty(), desc="loading PyTorch", unit="step", leave=False) as bar:
+        from napari_lossguide.recon.engine import reconstruction
+
+        bar.set_description("reading the prior, coil maps")
+        with contextlib.closing(reconstruction(kdata, recipe, maps=maps, device=device)) as steps:
+            while True:
+                try:
+                    progress = next(steps)
+                except StopIteration as stop:
+                    result: Result = stop.value
+                    return result
+                bar.total = progress.total
+                bar.set_description(f"slice {progress.slice + 1}/{progress.slices}", refresh=False)
+                bar.set_postfix_str(f"residual {progress.residual:.3g}", refresh=False)
+                bar.update(progress.step - bar.n)
+
+
+def print_result(kdata: KData, result: Result, output: Path) -> None:
+    """A line for each thing that a person wants to know of a run."""
+    recipe, (ny, nx) = result.recipe, kdata.image_shape
+    iterations = "" if not result.nfe else f", {result.nfe} network evaluations"
+    residual = "unknown (no noise)" if math.isnan(result.residual) else f"{result.residual:.4g}"
+    lines = {
+        "method": recipe.method + iterations,
+        "prior": recipe.prior if result.nfe else "none",
+        "image": f"{recipe.image}{', simulation' if result.simulated else ''}",
+        "slices": f"{kdata.n_slices} of {ny} x {nx}, {kdata.n_coils} coil{'s' if kdata.n_coils > 1 else ''}",
+        "acceleration": f"{result.mask.size / result.mask.sum():.3g}",
+        "samples": f"{recipe.samples}, seed {recipe.seed}",
+        "noise": f"{result.noise_std:.4g}",
+        "residual": f"{residual}   |Ax - y| / (noise sqrt(m)), about 1 when the data are explained",
+        "seconds": f"{result.seconds:.1f}",
+        "output": str(output),
+    }
+    for name, value in lines.items():
+        print(f"{name:<13}{value}")

@@ -1,0 +1,225 @@
+"""KData: measured or simulated Cartesian k-space, and which of its points were acquired."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from napari_lossguide.types import InvalidInput
+
+
+@dataclass(frozen=True, eq=False)
+class KData:
+    """What a k-space file holds.
+
+    Attributes
+    ----------
+    kspace : complex64 (slice, coil, ny, nx), centred; set to zero where not acquired.
+    acquired : bool (ny, nx), the same for every slice and coil.
+    spacing : (slice, y, x) in mm.
+    name : what layers and messages call it.
+    source : the file it comes from, or a description.
+    reference : float32 or complex64 (slice, ny, nx) if the true image is known (a simulation), else None.
+    maps : complex64 (slice, coil, ny, nx), coil maps that were given or that the simulation used, else None.
+    simulated : computed from an image, never measured.
+    real : the image is known to be real-valued.
+    noise_std : E|n|^2 = noise_std^2 per k-space point, if known.
+
+    Raises
+    ------
+    InvalidInput
+        If an array has the wrong type or shape, or holds NaN or infinity.
+    """
+
+    kspace: np.ndarray
+    acquired: np.ndarray
+    spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    name: str = "kspace"
+    source: str = ""
+    reference: np.ndarray | None = None
+    maps: np.ndarray | None = None
+    simulated: bool = False
+    real: bool = False
+    noise_std: float | None = None
+
+    def __post_init__(self) -> None:
+        kspace = _as_complex64(self.kspace, f"The k-space of {self.name}")
+        if kspace.ndim != 4 or 0 in kspace.shape:
+            raise InvalidInput(
+                f"The k-space of {self.name} has shape {kspace.shape}; accepted are (ny, nx), (coil, ny, nx) and "
+                "(slice, coil, ny, nx), none of them 0."
+            )
+        acquired = as_mask(self.acquired, kspace.shape[-2:], f"The mask of {self.name}")
+        if not acquired.all() and kspace[..., ~acquired].any():
+            kspace = kspace * acquired
+        object.__setattr__(self, "kspace", kspace)
+        object.__setattr__(self, "acquired", acquired)
+        object.__setattr__(self, "spacing", _as_spacing(self.spacing, self.name))
+        object.__setattr__(self, "reference", self._checked_reference())
+        object.__setattr__(self, "maps", self._checked_maps())
+        if self.noise_std is not None and not 0 <= self.noise_std < np.inf:
+            raise InvalidInput(f"noise_std of {self.name} is {self.noise_std}; accepted are finite numbers from 0.")
+
+    def _checked_reference(self) -> np.ndarray | None:
+        if self.reference is None:
+            return None
+        reference = np.asarray(self.reference)
+        expected = (self.n_slices, *self.image_shape)
+        if reference.shape != expected:
+            raise InvalidInput(f"The reference of {self.name} has shape {reference.shape}; it must be {expected}.")
+        reference = reference.astype(np.complex64 if np.iscomplexobj(reference) else np.float32, copy=False)
+        if not np.isfinite(reference).all():
+            raise InvalidInput(f"The reference of {self.name} holds NaN or infinity; every value must be finite.")
+        return reference
+
+    def _checked_maps(self) -> np.ndarray | None:
+        if self.maps is None:
+            return None
+        maps = _as_complex64(self.maps, f"The coil maps of {self.name}", real_too=True)
+        if maps.shape not in (self.kspace.shape, self.kspace.shape[1:]):
+            raise InvalidInput(
+                f"The coil maps of {self.name} have shape {maps.shape}; they must be {self.kspace.shape[1:]} "
+                f"or {self.kspace.shape}."
+            )
+        return np.broadcast_to(maps, self.kspace.shape)
+
+    @classmethod
+    def from_array(cls, kspace: np.ndarray, mask: np.ndarray | None = None, **fields: Any) -> KData:
+        """K-space from an array (ny, nx), (coil, ny, nx) or (slice, coil, ny, nx).
+
+        Parameters
+        ----------
+        kspace : complex
+        mask : (ny, nx), or (nx,) for columns; True or non-zero where acquired. None: the points that are not zero
+            in some slice and coil.
+        fields : the other attributes of `KData`.
+
+        Raises
+        ------
+        InvalidInput
+            As `KData`, and if every acquired value is zero.
+        """
+        name = str(fields.get("name", "kspace"))
+        kspace = _as_complex64(kspace, f"The k-space of {name}")
+        if kspace.ndim in (2, 3):
+            kspace = kspace[(None,) * (4 - kspace.ndim)]
+        if not kspace.any():
+            raise InvalidInput(f"The k-space of {name} is zero everywhere; there is nothing to reconstruct.")
+        acquired = np.asarray(kspace.any(axis=tuple(range(kspace.ndim - 2)))) if mask is None else mask
+        result = cls(kspace, acquired, **fields)
+        if not result.kspace.any():
+            raise InvalidInput(f"The k-space of {name} is zero at every point of the mask; is it another scan's mask?")
+        return result
+
+    @property
+    def n_slices(self) -> int:
+        """Number of slices."""
+        return int(self.kspace.shape[0])
+
+    @property
+    def n_coils(self) -> int:
+        """Number of coils."""
+        return int(self.kspace.shape[1])
+
+    @property
+    def image_shape(self) -> tuple[int, int]:
+        """(ny, nx)."""
+        return int(self.kspace.shape[2]), int(self.kspace.shape[3])
+
+    @property
+    def fully_sampled(self) -> bool:
+        """Every point was acquired."""
+        return bool(self.acquired.all())
+
+    @property
+    def acceleration(self) -> float:
+        """All points / acquired points."""
+        return float(self.acquired.size / self.acquired.sum())
+
+    def undersample(self, mask: np.ndarray) -> KData:
+        """Keep only the acquired points where `mask` (ny, nx) is True.
+
+        Raises
+        ------
+        InvalidInput
+            If the mask has another shape than the k-space or keeps nothing.
+        """
+        kept = self.acquired & as_mask(mask, self.image_shape, "The mask")
+        if not kept.any():
+            raise InvalidInput(f"The mask keeps none of the points that were acquired in {self.name}.")
+        return replace(self, kspace=self.kspace * kept, acquired=kept)
+
+    def select(self, slice_index: int) -> KData:
+        """One slice, still four-dimensional."""
+        if not 0 <= slice_index < self.n_slices:
+            raise InvalidInput(f"Slice {slice_index} is not in {self.name}; it has slices 0 to {self.n_slices - 1}.")
+        one = slice(slice_index, slice_index + 1)
+        return replace(
+            self,
+            kspace=self.kspace[one],
+            reference=None if self.reference is None else self.reference[one],
+            maps=None if self.maps is None else self.maps[one],
+        )
+
+
+def as_mask(mask: np.ndarray, shape: tuple[int, ...], what: str = "The mask") -> np.ndarray:
+    """Check a sampling mask.
+
+    Parameters
+    ----------
+    mask : bool, integers (non-zero: acquired) or floats 0 and 1; (ny, nx), or (nx,) for whole columns.
+    shape : (ny, nx) it must have.
+    what : how the error message calls it.
+
+    Returns
+    -------
+    bool (ny, nx)
+
+    Raises
+    ------
+    InvalidInput
+        If it has another shape or other values, or is empty.
+    """
+    mask = np.asarray(mask)
+    ny, nx = (int(n) for n in shape)
+    if mask.shape == (nx,):
+        mask = np.broadcast_to(mask, (ny, nx))
+    if mask.shape != (ny, nx):
+        raise InvalidInput(f"{what} has shape {mask.shape}, but the k-space has {(ny, nx)}; they must be the same.")
+    if mask.dtype.kind not in "buif":
+        raise InvalidInput(f"{what} has values of type {mask.dtype}; accepted are bool, integers, and floats 0 and 1.")
+    if mask.dtype.kind == "f" and not np.isin(mask, (0, 1)).all():
+        raise InvalidInput(f"{what} holds values other than 0 and 1; is it an image?")
+    if not mask.any():
+        raise InvalidInput(f"{what} is empty; at least one point must be acquired.")
+    return mask != 0
+
+
+def _as_complex64(array: np.ndarray, what: str, *, real_too: bool = False) -> np.ndarray:
+    array = np.asarray(array)
+    if not np.iscomplexobj(array) and not (real_too and array.dtype.kind in "buif"):
+        raise InvalidInput(
+            f"{what} has real values ({array.dtype}), which looks like an image; k-space is complex "
+            "(an image can be simulated: give it as `images`)."
+        )
+    if not np.isfinite(array).all():
+        raise InvalidInput(f"{what} holds NaN or infinity; every value must be finite.")
+    with np.errstate(over="ignore"):
+        single = array.astype(np.complex64, copy=False)
+    if single is not array and not np.isfinite(single).all():
+        raise InvalidInput(f"{what} reaches {np.abs(array).max():.3g}, which is more than complex64 can hold.")
+    return single
+
+
+def _as_spacing(spacing: tuple[float, ...], name: str) -> tuple[float, float, float]:
+    try:
+        slice_mm, y_mm, x_mm = (float(mm) for mm in spacing)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(
+            f"The spacing of {name} is {spacing!r}; it must be three numbers (slice, y, x) in mm."
+        ) from error
+    if not all(0 < mm < np.inf for mm in (slice_mm, y_mm, x_mm)):
+        raise InvalidInput(f"The spacing of {name} is {spacing!r} mm; every number must be above 0.")
+    return slice_mm, y_mm, x_mm

@@ -1,0 +1,69 @@
+"""Writing arrays so that a file is either whole or not there."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from napari_lossguide.types import InvalidInput
+
+
+def write_npz(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray | str]) -> Path:
+    """Write named arrays and texts to an .npz file; texts become 0-dimensional string arrays.
+
+    Parameters
+    ----------
+    path : file to write or replace; exactly this name, no suffix is added
+    arrays : name -> array or str
+
+    Returns
+    -------
+    Path
+        The file written.
+
+    Raises
+    ------
+    InvalidInput
+        If the file cannot be written (no such folder, no permission, disk full). The old file is then as it was.
+    """
+    plain: dict[str, Any] = {name: _plain(name, array) for name, array in arrays.items()}
+    return _replace(path, lambda file: np.savez(file, **plain))
+
+
+def write_npy(path: str | os.PathLike[str], array: np.ndarray) -> Path:
+    """Write one array to an .npy file; as `write_npz`."""
+    plain = _plain("array", array)
+    return _replace(path, lambda file: np.save(file, plain, allow_pickle=False))
+
+
+def _plain(name: str, array: np.ndarray | str) -> np.ndarray:
+    array = np.asarray(array)
+    if array.dtype.hasobject:
+        raise InvalidInput(f"The array {name!r} holds Python objects; only numbers, bool and text can be written.")
+    return array
+
+
+def _replace(path: str | os.PathLike[str], write: Callable[[BinaryIO], None]) -> Path:
+    """Write to a new file in the same folder and rename it over the target: a rename cannot stop half-way."""
+    target = Path(path).resolve()
+    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    try:
+        try:
+            with open(part, "xb") as file:
+                write(file)
+                file.flush()
+                # Some file systems only notice here that the disk is full.
+                os.fsync(file.fileno())
+            os.replace(part, target)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        # NumPy reports a short write without the system's reason.
+        reason = error.strerror or f"the disk may be full ({error})"
+        raise InvalidInput(f"{path} could not be written: {reason}.") from error
+    return Path(path)

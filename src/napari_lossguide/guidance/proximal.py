@@ -1,0 +1,100 @@
+"""Proximal guidance: the measured data enter the estimate through one regularised least-squares problem.
+
+    x0_hat = argmin_v  |y - A v|^2 / noise_std^2  +  |v - D|^2 / (2 r^2),
+
+the core of three papers, which differ in the weight of the data term and in what is re-noised afterwards:
+
+* DDNM: Wang, Yu & Zhang 2023, arXiv 2212.00490 (eq. 13-15): the data are met exactly.
+* DiffPIR: Zhu et al. 2023, arXiv 2305.08995 (eq. 12-13): r = sigma, weighted by 1/lambda.
+* DDS: Chung, Lee & Ye 2024, arXiv 2303.05754 (eq. 20): a constant weight gamma and few CG iterations from D.
+
+The "posterior" weight takes for r^2 what a Gaussian prior would give, var(x0 | x) = sigma^2 s^2 / (sigma^2 + s^2) with
+s = sigma_data, as in Pseudoinverse-guided diffusion (Song et al. 2023): it stays finite at high noise, where the system
+is ill-conditioned.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from napari_lossguide.operators.conjugate_gradient import conjugate_gradient
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from napari_lossguide.types import Problem
+
+
+class ProximalParams(BaseModel):
+    """Knobs of the proximal guidance."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    gamma: float = Field(
+        1.0,
+        gt=0,
+        le=1000,
+        title="Guidance strength γ",
+        description="Weight of the measured data against the prior, no unit. 1 trusts the noise level that was measured; "
+        "larger follows the data (noisier), smaller the prior. "
+        "Without effect where the data are met exactly.",
+        json_schema_extra={"live": True, "scale": "log", "slider": [0.01, 100]},
+    )
+    weight: Literal["posterior", "noise", "constant", "hard"] = Field(
+        "posterior",
+        title="Data weight",
+        description="How the weight follows the noise level: 'posterior' is optimal for a Gaussian prior, "
+        "'noise' is DiffPIR's, 'constant' is DDS's, 'hard' meets the data exactly (DDNM).",
+    )
+    iterations: int = Field(
+        10, ge=1, le=200, title="CG iterations", description="Conjugate-gradient iterations per step, at most."
+    )
+    tolerance: float = Field(
+        1e-4, gt=0, le=0.1, title="CG tolerance", description="The iterations stop at this relative residual."
+    )
+
+
+class ProximalGuidance:
+    """Corrects the estimate D by conjugate gradients; leaves the state alone.
+
+    Parameters
+    ----------
+    problem : the slice.
+    sigma_data : s of the "posterior" weight, the prior's spread per channel.
+    """
+
+    Params = ProximalParams
+    corrects = "estimate"
+
+    def __init__(self, problem: Problem, sigma_data: float) -> None:
+        self.problem, self.sigma_data = problem, sigma_data
+
+    def damping(self, sigma: float, params: ProximalParams) -> float:
+        """1/w of (w^-1 I + A^H A) delta = A^H (y - A D). Zero means that the data are met exactly."""
+        variance = self.problem.noise_std**2 / 2  # per real channel, like sigma^2
+        match params.weight:
+            case "hard":
+                return 0.0
+            case "constant":
+                return 1 / params.gamma
+            case "noise":
+                return variance / (params.gamma * sigma**2)
+            case "posterior":
+                r2 = sigma**2 * self.sigma_data**2 / (sigma**2 + self.sigma_data**2)
+                return variance / (params.gamma * r2)
+
+    def correct_state(self, x: Tensor, sigma: float, params: ProximalParams) -> Tensor:
+        """The state as it is."""
+        return x
+
+    def correct_estimate(self, d: Tensor, sigma: float, params: ProximalParams) -> Tensor:
+        """D + (w^-1 I + A^H A)^-1 A^H (y - A D), on real images within the real ones."""
+        A, y = self.problem.A, self.problem.y
+        damping = self.damping(sigma, params)
+        r = A.adjoint(y - A.forward(d))
+        r = r if d.is_complex() else r.real
+        delta = conjugate_gradient(
+            lambda v: damping * v + A.normal(v), r, r * 0, max_iter=params.iterations, tolerance=params.tolerance
+        )
+        return d + delta

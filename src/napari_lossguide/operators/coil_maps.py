@@ -1,0 +1,67 @@
+"""Coil sensitivities from the calibration lines of the undersampled data.
+
+ESPIRiT: Uecker et al. 2014, Magn Reson Med 71:990; computed by SigPy.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_lossguide.types import InvalidInput
+
+KERNEL = 6  # k-space points a side of ESPIRiT's kernel
+LEAST_CALIBRATION = 8  # points a side: a kernel of 6 needs a few positions to slide to
+
+
+def calibration_width(mask: NDArray[np.bool_]) -> int:
+    """Side of the largest centred square of k-space that is fully acquired, in points.
+
+    Parameters
+    ----------
+    mask : bool (ny, nx), acquired points.
+    """
+    ny, nx = mask.shape
+    cy, cx = ny // 2, nx // 2
+    width = 0
+    for w in range(1, min(ny, nx) + 1):
+        if not mask[cy - w // 2 : cy - w // 2 + w, cx - w // 2 : cx - w // 2 + w].all():
+            break
+        width = w
+    return width
+
+
+def espirit_maps(
+    kspace: NDArray[np.complex64], mask: NDArray[np.bool_], *, width: int = 24, crop: float = 0.8
+) -> NDArray[np.complex64]:
+    """ESPIRiT maps of one slice, normalised to sum_c |maps_c|^2 = 1 inside the object and 0 outside.
+
+    Parameters
+    ----------
+    kspace : complex64 (coil, ny, nx), zero outside the mask.
+    mask : bool (ny, nx).
+    width : side of the calibration square used, at most.
+    crop : the maps are zero where the largest eigenvalue is below this: no signal there.
+
+    Raises
+    ------
+    InvalidInput
+        If the fully acquired centre is too small.
+    """
+    available = calibration_width(mask)
+    if available < LEAST_CALIBRATION:
+        raise InvalidInput(
+            "There are no calibration lines to estimate coil maps from: "
+            f"the fully acquired centre of k-space is {available} points wide, "
+            f"{LEAST_CALIBRATION} are needed; use a larger center_fraction or give the maps."
+        )
+    from sigpy.mri.app import EspiritCalib
+
+    maps = EspiritCalib(
+        kspace, calib_width=min(width, available), kernel_width=KERNEL, crop=crop, show_pbar=False
+    ).run()
+    if not np.abs(maps).any():
+        raise InvalidInput(
+            "The calibration lines hold no signal, so the coil maps are empty; check the k-space's centre."
+        )
+    return np.asarray(maps, dtype=np.complex64)

@@ -1,0 +1,141 @@
+"""Our prior files: 16-bit safetensors with the network's configuration and the model card's facts in the metadata.
+
+The header can be read without torch, so that a form can list priors; nothing in a file is ever run as code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_lossguide.types import InvalidInput, PriorInfo
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from napari_lossguide.priors.domain import NetworkDenoiser
+
+FORMAT = "napari-lossguide prior 1"
+BUNDLED = Path(__file__).parent
+MAX_HEADER = 100_000_000  # bytes, the limit of the safetensors format
+
+
+def save_prior(path: Path, state: dict[str, Tensor], network: dict[str, Any], info: dict[str, Any]) -> None:
+    """Write network weights as float16 safetensors, atomically.
+
+    Parameters
+    ----------
+    path : target, ``NAME.safetensors``.
+    state : state dict of the ``UNet``.
+    network : its constructor arguments.
+    info : ``name``, ``sigma_data``, ``licence``, ``trained_on`` and whatever else the model card states.
+    """
+    import torch
+    from safetensors.torch import save_file
+
+    part = path.with_suffix(".part")
+    tensors = {k: v.detach().to("cpu", torch.float16).contiguous() for k, v in state.items()}
+    save_file(tensors, part, metadata={"format": FORMAT, "network": json.dumps(network), "info": json.dumps(info)})
+    os.replace(part, path)
+
+
+def find_prior(name: str) -> Path:
+    """Path of a bundled prior's name or of a file.
+
+    Raises
+    ------
+    InvalidInput
+        If there is none; the sentence names the bundled ones.
+    """
+    bundled = {p.stem: p for p in sorted(BUNDLED.glob("*.safetensors"))}
+    path = bundled.get(name, Path(name).expanduser())
+    if not path.is_file():
+        raise InvalidInput(
+            f"There is no prior '{name}'; give one of {', '.join(bundled)} or the path of a .safetensors file."
+        )
+    return path
+
+
+def read_header(path: Path) -> dict[str, str]:
+    """Metadata of one of our prior files.
+
+    Raises
+    ------
+    InvalidInput
+        If the file cannot be read or is not one of ours.
+    """
+    try:
+        with open(path, "rb") as f:
+            size = int.from_bytes(f.read(8), "little")
+            if not 2 <= size <= MAX_HEADER:
+                raise ValueError("no safetensors header")
+            header = json.loads(f.read(size))
+        metadata: dict[str, str] = header.get("__metadata__", {})
+    except (OSError, ValueError, AttributeError) as error:
+        raise InvalidInput(f"The prior {path} cannot be read as safetensors ({error}).") from error
+    if metadata.get("format") != FORMAT:
+        raise InvalidInput(
+            f"{path} is not a prior of this program: its metadata must say format = '{FORMAT}', "
+            f"it says {metadata.get('format')!r}."
+        )
+    return metadata
+
+
+def prior_info(path: Path, *, checksum: bool = False) -> PriorInfo:
+    """Facts about a prior file, without loading its weights (nor torch)."""
+    metadata = read_header(path)
+    network, info = json.loads(metadata["network"]), json.loads(metadata["info"])
+    known = ("name", "sigma_data", "licence", "trained_on")
+    return PriorInfo(
+        name=info["name"],
+        sigma_min=0.002,
+        sigma_max=10.0,
+        sigma_data=info["sigma_data"],
+        channels=network["channels"],
+        divisible_by=8,
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest() if checksum else "",
+        licence=info.get("licence", ""),
+        trained_on=info.get("trained_on", ""),
+        extra={k: v for k, v in info.items() if k not in known},
+    )
+
+
+def list_priors() -> list[PriorInfo]:
+    """The bundled priors."""
+    return [prior_info(p) for p in sorted(BUNDLED.glob("*.safetensors"))]
+
+
+def load_prior(name: str, device: str = "cpu") -> NetworkDenoiser:
+    """A denoiser from a bundled prior's name or a file.
+
+    Raises
+    ------
+    InvalidInput
+        If there is no such prior, or its weights do not fit its own configuration.
+    """
+    import torch
+    from safetensors.torch import load_file
+
+    from napari_lossguide.priors.domain import NetworkDenoiser
+    from napari_lossguide.priors.network import UNet
+    from napari_lossguide.priors.precond import EDMPrecond
+
+    path = find_prior(name)
+    info = prior_info(path, checksum=True)
+    config = json.loads(read_header(path)["network"])
+    if config.get("channels") != 2:
+        raise InvalidInput(
+            f"The prior {path} has {config.get('channels')} channels; 2 are needed (real and imaginary part)."
+        )
+    try:
+        network = UNet(**{**config, "widths": tuple(config["widths"])})
+        network.load_state_dict({k: v.float() for k, v in load_file(path).items()})
+    except (RuntimeError, TypeError, KeyError) as error:
+        raise InvalidInput(
+            f"The weights in {path} do not fit the network that its metadata describes: {error}"
+        ) from error
+    model = EDMPrecond(network, info.sigma_data).to(torch.device(device), memory_format=torch.channels_last)
+    return NetworkDenoiser(model, info)

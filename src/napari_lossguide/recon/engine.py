@@ -1,0 +1,382 @@
+"""The engine: k-space and a recipe in, steps out, a result at the end. Qt, shell and Python all drive it."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import platform
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from napari_lossguide import __version__
+from napari_lossguide.data.kdata import KData
+from napari_lossguide.priors.load import load_prior
+from napari_lossguide.recon.classical import classical_steps
+from napari_lossguide.recon.live import Live
+from napari_lossguide.recon.methods import Method, method
+from napari_lossguide.recon.problem import check_maps, coil_maps, make_problem
+from napari_lossguide.recon.recipe import Recipe
+from napari_lossguide.recon.result import Progress, Result
+from napari_lossguide.types import Cancelled, Denoiser, Diverged, InvalidInput, Problem, Step
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of a name; ``auto`` takes CUDA, then MPS, then the CPU.
+
+    Raises
+    ------
+    InvalidInput
+        If this machine does not have the device.
+    """
+    has = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return torch.device(next(d for d in ("cuda", "mps", "cpu") if has[d]))
+    if not has.get(name.partition(":")[0], False):
+        raise InvalidInput(
+            f"The device '{name}' is not available here; choose auto or one of {', '.join(d for d in has if has[d])}."
+        )
+    return torch.device(name)
+
+
+class SampleNoise:
+    """Unit noise for a batch, each sample from its own generator: it does not depend on what else is in the batch.
+
+    Parameters
+    ----------
+    seed : of the run.
+    index : of the slice.
+    samples : numbers of the samples in this batch.
+    like : shape (ny, nx) and kind; drawn on the CPU, so that every device gets the same noise.
+    """
+
+    def __init__(
+        self, seed: int, index: int, samples: range, shape: tuple[int, ...], real: bool, device: torch.device
+    ) -> None:
+        seeds = [int(np.random.SeedSequence([seed, index, p]).generate_state(1, np.uint64)[0] >> 1) for p in samples]
+        self.generators = [torch.Generator().manual_seed(s) for s in seeds]
+        self.shape, self.real, self.device = shape, real, device
+
+    def __call__(self) -> Tensor:
+        """(B, ny, nx), N(0, 1) in each real channel."""
+        channels = 1 if self.real else 2
+        z = torch.stack([torch.randn((channels, *self.shape), generator=g) for g in self.generators]).to(self.device)
+        return z[:, 0] if self.real else torch.complex(z[:, 0], z[:, 1])
+
+
+def diffusion_steps(
+    problem: Problem,
+    denoiser: Denoiser,
+    chosen: Method,
+    recipe: Recipe,
+    read: Callable[[int], Mapping[str, float]],
+    noise: SampleNoise,
+) -> Iterator[Step]:
+    """The method's three parts put together for one batch of samples of one slice."""
+    assert chosen.schedule is not None
+    assert chosen.sampler is not None
+    sigmas = chosen.schedule(**recipe.schedule).sigmas()
+    sampler_params = chosen.sampler.Params(**recipe.sampler)
+    guidance_params = chosen.guidance.Params(**recipe.guidance)
+    guide = chosen.guidance(problem, denoiser.info.sigma_data)
+
+    def knobs(step: int) -> tuple[Any, Any]:
+        now = read(step)
+        own = {k.removeprefix("sampler."): v for k, v in now.items() if k.startswith("sampler.")}
+        theirs = {k.removeprefix("guidance."): v for k, v in now.items() if k.startswith("guidance.")}
+        return sampler_params.model_copy(update=own), guidance_params.model_copy(update=theirs)
+
+    return chosen.sampler.steps(denoiser, guide, sigmas[0] * noise(), sigmas, knobs, noise)
+
+
+def data_residual(problem: Problem, image: Tensor) -> tuple[float, float]:
+    """(|A x - y| / (noise_std sqrt(m)), |A x - y|^2 / |y|^2) of one image (1, ny, nx)."""
+    error = float(torch.linalg.vector_norm(problem.A.forward(image) - problem.y))
+    size = float(torch.linalg.vector_norm(problem.y))
+    expected = problem.noise_std * math.sqrt(problem.n_measured)
+    return (error / expected if expected > 0 else math.nan), (error / size) ** 2
+
+
+def magnitude(image: Tensor, scale: float) -> NDArray[np.float32]:
+    """|x| on the input's scale, float32 (ny, nx)."""
+    out: NDArray[np.float32] = (image.detach().abs() * scale).float().cpu().numpy()
+    return out
+
+
+class Run:
+    """State of one reconstruction; ``steps`` is the generator, ``result`` what it leaves."""
+
+    def __init__(
+        self, kdata: KData, recipe: Recipe, maps: ArrayLike | None, device: str, live: Live, denoiser: Denoiser | None
+    ) -> None:
+        self.start = time.perf_counter()
+        self.live = live
+        self.chosen = method(recipe.method)
+        self.device = choose_device(device)
+        self.kdata = kdata if recipe.mask is None else kdata.undersample(recipe.mask.make(kdata.image_shape))
+        self.real = kdata.real if recipe.image == "auto" else recipe.image == "real"
+        self.given_maps = None if maps is None else check_maps(np.asarray(maps), kdata)
+        live.declare({n: self.chosen.limits(n) for n in self.chosen.live_knobs})
+        self.denoiser = denoiser
+        if denoiser is None and self.chosen.needs_prior:
+            self.denoiser = load_prior(recipe.prior, str(self.device))
+        sha = self.denoiser.info.sha256 if self.denoiser is not None else ""
+        if recipe.prior_sha256 and sha and sha != recipe.prior_sha256:
+            raise InvalidInput(
+                f"The recipe was made with another version of the prior '{recipe.prior}' "
+                f"(sha256 {recipe.prior_sha256[:12]}…, here {sha[:12]}…)."
+            )
+        self.recipe = recipe.model_copy(update={"image": "real" if self.real else "complex", "prior_sha256": sha})
+        shape = (kdata.n_slices, recipe.samples if self.chosen.needs_prior else 1, *kdata.image_shape)
+        self.samples = np.zeros(shape, np.complex64)
+        self.zero_filled = np.zeros((kdata.n_slices, *kdata.image_shape), np.complex64)
+        self.maps = np.zeros(kdata.kspace.shape, np.complex64)
+        self.problems: list[Problem] = []
+        self.trace: list[dict[str, float]] = []
+        self.done_steps = 0
+        self.nfe = 0
+
+    def batches(self) -> list[range]:
+        """Sample numbers that go through the network together."""
+        p, b = self.samples.shape[1], self.recipe.batch
+        return [range(i, min(i + b, p)) for i in range(0, p, b)]
+
+    def total(self) -> int:
+        """Steps over all slices and batches."""
+        per_batch = (
+            self.recipe.schedule["steps"] if self.chosen.needs_prior else self.recipe.guidance.get("iterations", 1)
+        )
+        return int(per_batch) * len(self.batches()) * self.kdata.n_slices
+
+    def steps(self) -> Iterator[Progress]:
+        """All slices, one after another, each with all its batches of samples."""
+        for index in range(self.kdata.n_slices):
+            self.live.checkpoint()
+            maps = (
+                coil_maps(self.kdata, index, self.recipe.calibration)
+                if self.given_maps is None
+                else self.given_maps[index]
+            )
+            problem = make_problem(
+                self.kdata, index, maps, real=self.real, noise_std=self.recipe.noise_std, device=self.device
+            )
+            self.maps[index] = maps
+            self.zero_filled[index] = problem.A.adjoint(problem.y)[0].cpu().numpy() * problem.scale
+            self.problems.append(problem)
+            for batch in self.batches():
+                yield from self.batch_steps(index, problem, batch)
+
+    def batch_steps(self, index: int, problem: Problem, batch: range) -> Iterator[Progress]:
+        """One batch of samples of one slice; every estimate is kept, so that a cancelled run has an image."""
+        first, before = self.done_steps, self.nfe
+        if self.denoiser is None:
+            steps = classical_steps(problem, self.recipe)
+        else:
+            noise = SampleNoise(self.recipe.seed, index, batch, problem.A.image_shape, self.real, self.device)
+            steps = diffusion_steps(
+                problem, self.denoiser, self.chosen, self.recipe, lambda i: self.live.read(first + i), noise
+            )
+        last: NDArray[np.float32] | None = None
+        while True:
+            self.live.checkpoint()
+            step = next(steps, None)
+            if step is None:
+                break
+            if not bool(torch.isfinite(torch.view_as_real(step.x0) if step.x0.is_complex() else step.x0).all()):
+                raise Diverged(step.index, step.sigma, last)
+            self.samples[index, batch.start : batch.stop] = step.x0.cpu().numpy() * problem.scale
+            last = np.abs(self.samples[index, batch.start])
+            self.done_steps = first + step.index + 1
+            self.nfe = before + step.nfe
+            yield self.progress(index, problem, step)
+
+    def progress(self, index: int, problem: Problem, step: Step) -> Progress:
+        """Figures of a step, and how to get its images."""
+        residual, loss = data_residual(problem, step.x0[:1])
+        self.trace.append(
+            {"step": self.done_steps, "slice": index, "sigma": step.sigma, "residual": residual, "loss": loss}
+        )
+        x0, x, scale = step.x0[0], step.x[0], problem.scale
+        return Progress(
+            step=self.done_steps,
+            total=self.total(),
+            slice=index,
+            slices=self.kdata.n_slices,
+            sigma=step.sigma,
+            residual=residual,
+            loss=loss,
+            nfe=step.nfe,
+            params=step.params,
+            stage=self.chosen.title,
+            image=lambda: magnitude(x0, scale),
+            state=lambda: magnitude(x, scale),
+        )
+
+    def result(self, status: str) -> Result:
+        """What is there, finished or not."""
+        several = self.samples.shape[1] > 1
+        image = self.samples.mean(axis=1)
+        return Result(
+            image=image,
+            zero_filled=self.zero_filled,
+            mask=self.kdata.acquired,
+            maps=self.maps,
+            samples=self.samples if several else None,
+            mean=image if several else None,
+            std=self.samples.std(axis=1).astype(np.float32) if several else None,
+            recipe=self.recipe.model_copy(update={"changes": self.live.changes}),
+            trace=tuple(self.trace),
+            status="done" if status == "done" else "cancelled",
+            seconds=time.perf_counter() - self.start,
+            nfe=self.nfe,
+            residual=self.overall_residual(image),
+            noise_std=float(np.mean([p.noise_std * p.scale for p in self.problems])) if self.problems else math.nan,
+            scale=tuple(p.scale for p in self.problems),
+            provenance=self.provenance(image),
+            simulated=self.kdata.simulated,
+        )
+
+    def overall_residual(self, image: NDArray[np.complex64]) -> float:
+        """Root mean square of the slices' residuals."""
+        values = []
+        for index, problem in enumerate(self.problems):
+            x = torch.from_numpy(image[index : index + 1] / np.float32(problem.scale)).to(self.device)
+            values.append(data_residual(problem, x)[0] ** 2)
+        return float(np.sqrt(np.mean(values))) if values else math.nan
+
+    def provenance(self, image: NDArray[np.complex64]) -> dict[str, Any]:
+        """Versions, device and hashes."""
+        return {
+            "napari-lossguide": __version__,
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+            "device": str(self.device)
+            if self.device.type == "cpu"
+            else torch.cuda.get_device_name()
+            if self.device.type == "cuda"
+            else "mps",
+            "threads": torch.get_num_threads(),
+            "input": self.kdata.source or self.kdata.name,
+            "input_sha256": hashlib.sha256(self.kdata.kspace.tobytes()).hexdigest(),
+            "image_sha256": hashlib.sha256(image.tobytes()).hexdigest(),
+        }
+
+
+def reconstruction(
+    kdata: KData,
+    recipe: Recipe,
+    *,
+    maps: ArrayLike | None = None,
+    device: str = "auto",
+    live: Live | None = None,
+    denoiser: Denoiser | None = None,
+) -> Generator[Progress, None, Result]:
+    """Run a recipe step by step.
+
+    Parameters
+    ----------
+    kdata : k-space; the recipe's mask undersamples it further.
+    recipe : what to do.
+    maps : complex (slice, coil, ny, nx) or (coil, ny, nx) sensitivities; estimated from the centre when absent.
+    device : auto, cpu, cuda or mps.
+    live : knobs, pause and cancel; a run without one replays the recipe's changes.
+    denoiser : in the place of the recipe's prior.
+
+    Yields
+    ------
+    Progress after every step.
+
+    Returns
+    -------
+    Result, "cancelled" when ``live`` was cancelled: the slices reached so far, the rest zero.
+
+    Raises
+    ------
+    InvalidInput
+        If the data, the maps, the prior or the device do not fit.
+    Diverged
+        When an estimate is not finite.
+    """
+    run = Run(kdata, recipe, maps, device, live or Live(recipe.changes), denoiser)
+    status = "done"
+    steps = run.steps()
+    try:
+        yield from steps
+    except Cancelled:
+        status = "cancelled"
+    finally:
+        steps.close()  # type: ignore[attr-defined]
+    return run.result(status)
+
+
+def reconstruct(
+    kspace: ArrayLike | KData,
+    mask: ArrayLike | None = None,
+    maps: ArrayLike | None = None,
+    *,
+    prior: str = "brain",
+    method: str = "prox-ddim",
+    steps: int | None = None,
+    samples: int = 1,
+    seed: int = 0,
+    device: str = "auto",
+    callback: Callable[[Progress], None] | None = None,
+    real: bool = False,
+    settings: Mapping[str, Any] | None = None,
+    noise_std: float | None = None,
+    recipe: Recipe | None = None,
+) -> Result:
+    """Reconstruct k-space.
+
+    Parameters
+    ----------
+    kspace : complex (ny, nx), (coil, ny, nx) or (slice, coil, ny, nx), zero where not acquired; or a ``KData``.
+    mask : bool (ny, nx), acquired points; the non-zero ones when absent.
+    maps : complex coil sensitivities (coil, ny, nx) or with slices; estimated from the acquired centre when absent.
+    prior : bundled prior or path of one.
+    method : one of ``recon.methods.METHODS``.
+    steps : network evaluations; the method's own number when absent.
+    samples : posterior samples; with several the image is their mean.
+    seed, device : see ``Recipe``; auto, cpu, cuda or mps.
+    callback : called with the ``Progress`` of every step.
+    real : the image behind the k-space is known to be real (a simulation).
+    settings : further parameters by full name, ``{"guidance.gamma": 2.0}``.
+    noise_std : noise level of the k-space, E|n|^2 = noise_std^2; estimated when absent.
+    recipe : a whole recipe, in the place of the method's settings.
+
+    Raises
+    ------
+    InvalidInput, Diverged
+        See ``reconstruction``.
+    """
+    given = None if mask is None else np.asarray(mask).astype(bool)
+    if isinstance(kspace, KData):
+        kdata = kspace if given is None else kspace.undersample(given)
+    else:
+        kdata = KData.from_array(np.asarray(kspace), mask=given, real=real)
+    if recipe is None:
+        image = {"image": "real"} if real else {}
+        recipe = Recipe.for_method(
+            method,
+            steps=steps,
+            settings=settings or {},
+            prior=prior,
+            samples=samples,
+            seed=seed,
+            noise_std=noise_std,
+            **image,
+        )
+    run = reconstruction(kdata, recipe, maps=maps, device=device)
+    while True:
+        try:
+            progress = next(run)
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]
+        if callback is not None:
+            callback(progress)

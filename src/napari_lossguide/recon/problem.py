@@ -1,0 +1,127 @@
+"""From k-space to a ``Problem``: coil maps, noise level and scale, all from the measured data alone."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_lossguide.operators.cartesian_sense import CartesianSense
+from napari_lossguide.operators.coil_maps import espirit_maps
+from napari_lossguide.priors.domain import estimate_scale
+from napari_lossguide.types import InvalidInput, Problem
+
+if TYPE_CHECKING:
+    from napari_lossguide.data.kdata import KData
+
+RAYLEIGH_MEDIAN = np.log(2.0)  # median of |n|^2 / E|n|^2 for complex Gaussian n
+
+
+def noise_from_symmetry(kspace: NDArray[np.complex64], mask: NDArray[np.bool_]) -> float | None:
+    """Noise level of the k-space of a real image: y(k) - conj(y(-k)) is noise alone.
+
+    Returns None when too few points are measured on both sides. E|n|^2 = noise_std^2.
+    """
+    ny, nx = mask.shape
+    iy, ix = (2 * (ny // 2) - np.arange(ny)) % ny, (2 * (nx // 2) - np.arange(nx)) % nx
+    both = mask & mask[iy][:, ix]
+    if both.sum() < 64:
+        return None
+    difference = (kspace - kspace[:, iy][:, :, ix].conj())[:, both]
+    return float(np.sqrt(np.median(np.abs(difference) ** 2) / RAYLEIGH_MEDIAN / 2))
+
+
+def noise_from_periphery(kspace: NDArray[np.complex64], mask: NDArray[np.bool_]) -> float:
+    """Noise level from the quietest ring of k-space: an upper bound, tight where the scan reaches into the noise.
+
+    E|n|^2 = noise_std^2, from the median of |y|^2 over the acquired points of each ring outside half the range.
+    """
+    ny, nx = mask.shape
+    y, x = np.mgrid[:ny, :nx]
+    radius = np.hypot((y - ny // 2) / (ny / 2), (x - nx // 2) / (nx / 2))
+    power = np.abs(kspace) ** 2
+    levels = []
+    for inner in np.arange(0.5, 1.4, 0.1):
+        ring = mask & (radius >= inner) & (radius < inner + 0.1)
+        if ring.sum() * len(kspace) >= 64:
+            levels.append(np.median(power[:, ring]) / RAYLEIGH_MEDIAN)
+    if not levels:
+        levels = [np.median(power[:, mask]) / RAYLEIGH_MEDIAN]
+    return float(np.sqrt(min(levels)))
+
+
+def estimate_noise_std(kspace: NDArray[np.complex64], mask: NDArray[np.bool_], *, real: bool) -> float:
+    """Noise level of one slice, E|n|^2 = noise_std^2.
+
+    Parameters
+    ----------
+    kspace : complex64 (coil, ny, nx).
+    mask : bool (ny, nx), acquired points.
+    real : the image is known to be real; with one coil without a phase its symmetry then shows the noise exactly.
+    """
+    if real and len(kspace) == 1:
+        level = noise_from_symmetry(kspace, mask)
+        if level is not None:
+            return level
+    return noise_from_periphery(kspace, mask)
+
+
+def coil_maps(kdata: KData, index: int, calibration: int) -> NDArray[np.complex64]:
+    """Maps of one slice (coil, ny, nx): ones for one coil, ESPIRiT from the acquired centre for several."""
+    kspace = kdata.kspace[index]
+    if kdata.n_coils == 1:
+        return np.ones_like(kspace)
+    return espirit_maps(kspace, kdata.acquired, width=calibration)
+
+
+def check_maps(maps: NDArray[np.complexfloating], kdata: KData) -> NDArray[np.complex64]:
+    """Given maps as complex64 (slice, coil, ny, nx), scaled so that the norm of A is at most one.
+
+    Raises
+    ------
+    InvalidInput
+        If the shape does not fit or a value is not finite.
+    """
+    m = np.asarray(maps, dtype=np.complex64)
+    m = m[None] if m.ndim == 3 else m
+    if m.ndim != 4 or m.shape[1:] != kdata.kspace.shape[1:] or m.shape[0] not in (1, kdata.n_slices):
+        raise InvalidInput(
+            f"The coil maps have shape {np.shape(maps)}; the k-space needs {kdata.kspace.shape} (or one slice of it)."
+        )
+    if not np.isfinite(m).all():
+        raise InvalidInput("The coil maps contain NaN or infinity.")
+    power = (np.abs(m) ** 2).sum(1).max()
+    if not power > 0:
+        raise InvalidInput("The coil maps are all zero.")
+    m = m / math.sqrt(max(float(power), 1.0))
+    return np.broadcast_to(m, kdata.kspace.shape)
+
+
+def make_problem(
+    kdata: KData, index: int, maps: NDArray[np.complex64], *, real: bool, noise_std: float | None, device: torch.device
+) -> Problem:
+    """The problem of one slice.
+
+    Parameters
+    ----------
+    kdata : undersampled k-space.
+    index : slice.
+    maps : complex64 (coil, ny, nx).
+    real : reconstruct a real image.
+    noise_std : on the input's scale; None to estimate it.
+    device : where to compute.
+    """
+    kspace = kdata.kspace[index]
+    mask = torch.from_numpy(np.ascontiguousarray(kdata.acquired))
+    A = CartesianSense(mask.to(device), torch.from_numpy(np.ascontiguousarray(maps)).to(device))
+    y = torch.from_numpy(np.ascontiguousarray(kspace))[None].to(device) * A.mask
+    if noise_std is None:
+        noise_std = (
+            kdata.noise_std if kdata.noise_std is not None else estimate_noise_std(kspace, kdata.acquired, real=real)
+        )
+    scale = estimate_scale(A.adjoint(y)[0])
+    n = int(kdata.acquired.sum()) * kdata.n_coils
+    return Problem(y / scale, A, noise_std / scale, scale, real, n)

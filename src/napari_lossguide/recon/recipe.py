@@ -1,0 +1,123 @@
+"""A recipe: everything that decides a reconstruction but the data, as JSON. GUI, shell and Python all run recipes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from napari_lossguide import __version__
+from napari_lossguide.masks import MaskRecipe
+from napari_lossguide.recon.live import Change
+from napari_lossguide.recon.methods import PARTS, Method, method
+from napari_lossguide.types import InvalidInput
+
+
+class Recipe(BaseModel):
+    """What to do with k-space; frozen. Build one with ``Recipe.for_method``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    format: Literal[1] = 1
+    version: str = Field(__version__, description="of the program that wrote the recipe")
+    method: str = "prox-ddim"
+    prior: str = Field("brain", description="name of a bundled prior or path of a file")
+    prior_sha256: str = Field("", description="of the prior's file; filled in by a run, checked when given")
+    image: Literal["auto", "complex", "real"] = Field(
+        "auto", description="kind of the image; auto: real when the data say so (a simulation)"
+    )
+    samples: int = Field(1, ge=1, le=256)
+    batch: int = Field(8, ge=1, le=256, description="samples that go through the network together, at most")
+    seed: int = Field(0, ge=0, lt=2**63)
+    schedule: dict[str, Any] = {}
+    sampler: dict[str, Any] = {}
+    guidance: dict[str, Any] = {}
+    mask: MaskRecipe | None = None
+    noise_std: float | None = Field(None, ge=0, description="of the k-space, E|n|^2 = noise_std^2; None: estimated")
+    calibration: int = Field(24, ge=8, le=256, description="side of the ESPIRiT calibration square, at most")
+    changes: tuple[Change, ...] = ()
+
+    @model_validator(mode="after")
+    def check_parts(self) -> Recipe:
+        """The parts' parameters are the method's own, and in range; missing ones take its defaults."""
+        given = {f"{part}.{k}": v for part in PARTS for k, v in getattr(self, part).items()}
+        for part, values in {**{p: {} for p in PARTS}, **method(self.method).settings(given)}.items():
+            object.__setattr__(self, part, values)  # frozen for everybody else
+        return self
+
+    @classmethod
+    def for_method(
+        cls, name: str = "prox-ddim", *, steps: int | None = None, settings: Mapping[str, Any] = {}, **fields: Any
+    ) -> Recipe:
+        """A recipe with a method's defaults, some of them changed.
+
+        Parameters
+        ----------
+        name : of the method.
+        steps : network evaluations (iterations of a classical method).
+        settings : parameters by full name, ``{"guidance.gamma": 2.0}``, and fields of the recipe.
+        fields : fields of the recipe.
+
+        Raises
+        ------
+        InvalidInput
+            On anything unknown or out of range.
+        """
+        chosen = method(name)
+        values = dict(settings)
+        if steps is not None:
+            values |= steps_setting(chosen, steps)
+        own = {k: values.pop(k) for k in list(values) if k in cls.model_fields and k not in PARTS}
+        parts = chosen.settings(values)
+        return build(cls, {**fields, **own, **parts, "method": name})
+
+    def to_json(self) -> str:
+        """The recipe as indented JSON."""
+        return self.model_dump_json(indent=2)
+
+    @classmethod
+    def from_json(cls, source: str | os.PathLike[str]) -> Recipe:
+        """Parse JSON text, or a file of it.
+
+        Raises
+        ------
+        InvalidInput
+            If the file cannot be read, is not JSON, or is not a recipe.
+        """
+        text = source if isinstance(source, str) and source.lstrip().startswith("{") else read_text(Path(source))
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            raise InvalidInput(f"This is not a recipe: {first_complaint(error)}") from error
+
+
+def steps_setting(chosen: Method, steps: int) -> dict[str, int]:
+    """The parameter that "steps" means for a method; none for zero-filled."""
+    if chosen.needs_prior:
+        return {"schedule.steps": steps}
+    return {"guidance.iterations": steps} if "guidance.iterations" in chosen.params() else {}
+
+
+def build(cls: type[Recipe], fields: Mapping[str, Any]) -> Recipe:
+    """Construct, with pydantic's complaint as one sentence."""
+    try:
+        return cls(**fields)
+    except ValidationError as error:
+        raise InvalidInput(first_complaint(error)) from error
+
+
+def first_complaint(error: ValidationError) -> str:
+    """The first thing that is wrong, as one sentence that names it."""
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"]) or "recipe"
+    return f"{name} = {str(first['input'])[:60]!r}: {first['msg'][0].lower()}{first['msg'][1:]}."
+
+
+def read_text(path: Path) -> str:
+    """A file's text, or one sentence why not."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"The recipe {path} cannot be read: {error}.") from error

@@ -1,0 +1,119 @@
+"""What a run reports while it goes and what it leaves."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_lossguide.data.writers import write_npz
+from napari_lossguide.recon.live import Change
+from napari_lossguide.recon.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One step of a run, cheap to make; images are computed when asked for.
+
+    Attributes
+    ----------
+    step, total : over all slices and samples, from 1.
+    slice, slices : which slice, from 0.
+    sigma : noise level of the step; nan for classical methods.
+    residual : |A x0 - y| / (noise_std sqrt(m)) of the first sample, 1 when the data are explained; nan without noise.
+    loss : |A x0 - y|^2 / |y|^2 of the first sample.
+    nfe : network evaluations so far, per sample.
+    params : live knobs as they were used.
+    stage : what is being done, in words.
+    """
+
+    step: int
+    total: int
+    slice: int
+    slices: int
+    sigma: float
+    residual: float
+    loss: float
+    nfe: int
+    params: Mapping[str, float]
+    stage: str
+    image: Callable[[], NDArray[np.float32]]
+    state: Callable[[], NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished, or cancelled, reconstruction on the input's scale.
+
+    Attributes
+    ----------
+    image : complex64 (slice, ny, nx); the mean of the samples if there are several.
+    zero_filled : complex64 (slice, ny, nx), A^H y.
+    mask : bool (ny, nx).
+    maps : complex64 (slice, coil, ny, nx).
+    samples : complex64 (slice, P, ny, nx), with mean (complex64) and std (float32, of the complex value) over P;
+        None for one sample.
+    recipe : what was run, with the live changes and the prior's checksum filled in.
+    trace : step, slice, sigma, loss, residual of every step.
+    nfe : network evaluations of all slices and batches of samples.
+    residual : |A x - y| / (noise_std sqrt(m)) over all slices, of the image.
+    noise_std : of the k-space, on the input's scale, mean over slices.
+    provenance : versions, device, hashes of input and output.
+    simulated : the k-space was made from an image.
+    """
+
+    image: NDArray[np.complex64]
+    zero_filled: NDArray[np.complex64]
+    mask: NDArray[np.bool_]
+    maps: NDArray[np.complex64]
+    samples: NDArray[np.complex64] | None
+    mean: NDArray[np.complex64] | None
+    std: NDArray[np.float32] | None
+    recipe: Recipe
+    trace: tuple[Mapping[str, float], ...]
+    status: Literal["done", "cancelled"]
+    seconds: float
+    nfe: int
+    residual: float
+    noise_std: float
+    scale: tuple[float, ...]
+    provenance: Mapping[str, Any]
+    simulated: bool
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """Live changes that took effect."""
+        return self.recipe.changes
+
+    def arrays(self) -> dict[str, NDArray[Any] | str]:
+        """Contents of the output file, ready for ``write_npz``."""
+        import json
+
+        facts = {
+            "status": self.status,
+            "seconds": round(self.seconds, 3),
+            "nfe": self.nfe,
+            "residual": self.residual,
+            "noise_std": self.noise_std,
+            "simulated": self.simulated,
+            "provenance": dict(self.provenance),
+        }
+        out: dict[str, NDArray[Any] | str] = {
+            "image": self.image,
+            "zero_filled": self.zero_filled,
+            "mask": self.mask,
+            "maps": self.maps,
+            "recipe": self.recipe.to_json(),
+            "facts": json.dumps(facts),
+        }
+        if self.samples is not None and self.mean is not None and self.std is not None:
+            out |= {"samples": self.samples, "mean": self.mean, "std": self.std}
+        return out
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write ``arrays()`` as ``.npz``, atomically."""
+        write_npz(path, self.arrays())

@@ -1,0 +1,63 @@
+"""Ancestral sampling, the reverse chain of a DDPM.
+
+Ho, Jain & Abbeel 2020, arXiv 2006.11239, algorithm 2, in variance-exploding units:
+
+    x' = D + (sigma'^2 / sigma^2) (x - D) + s z,
+
+with s^2 = (sigma^2 - sigma'^2)(1 + sigma'^2)/(1 + sigma^2) ("beta", the DDPM's larger variance, which the thesis uses;
+seen from the variance-preserving state) or s^2 = sigma'^2 (sigma^2 - sigma'^2)/sigma^2 ("posterior"). The last step
+adds no noise.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from napari_lossguide.types import Step
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class AncestralParams(BaseModel):
+    """Knobs of the ancestral step."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    variance: Literal["beta", "posterior"] = Field(
+        "beta",
+        title="Noise variance",
+        description="'beta' is the DDPM's larger variance, which the thesis uses; "
+        "'posterior' the smaller one, right when the image is known.",
+    )
+
+
+class AncestralSampler:
+    """Walks down a path of sigmas."""
+
+    Params = AncestralParams
+
+    @staticmethod
+    def steps(
+        denoise: Callable[[Tensor, float], Tensor],
+        guide: Any,
+        x: Tensor,
+        sigmas: Sequence[float],
+        knobs: Callable[[int], tuple[AncestralParams, Any]],
+        noise: Callable[[], Tensor],
+    ) -> Iterator[Step]:
+        """Yield after every level; parameters as in ``DDIMSampler.steps``."""
+        for i, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
+            own, theirs = knobs(i)
+            x = guide.correct_state(x, sigma, theirs)
+            x0 = guide.correct_estimate(denoise(x, sigma), sigma, theirs)
+            s2 = sigma**2 - sigma_next**2
+            s2 *= (1 + sigma_next**2) / (1 + sigma**2) if own.variance == "beta" else sigma_next**2 / sigma**2
+            x = x0 + (sigma_next / sigma) ** 2 * (x - x0)
+            if sigma_next > 0:
+                x = x + math.sqrt(s2) * noise()
+            yield Step(i, len(sigmas) - 1, sigma, x, x0, i + 1, {})

@@ -1,0 +1,78 @@
+"""Paths of noise levels. No sampler knows more of time than the list of sigmas it is given."""
+
+from __future__ import annotations
+
+import math
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class KarrasSchedule(BaseModel):
+    """sigma_i = (sigma_max^(1/rho) + i/(n-1) (sigma_min^(1/rho) - sigma_max^(1/rho)))^rho, then 0.
+
+    Karras et al. 2022, arXiv 2206.00364, eq. 5.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    steps: int = Field(
+        50,
+        ge=1,
+        le=5000,
+        title="Steps",
+        description="Network evaluations per sample. More is slower and, up to a point, better.",
+    )
+    sigma_max: float = Field(
+        10.0,
+        gt=0,
+        le=1000,
+        title="sigma max",
+        description="Noise level at the start, in units of the scaled image (its bright tissue is about 1).",
+    )
+    sigma_min: float = Field(
+        0.02,
+        gt=0,
+        le=1,
+        title="sigma min",
+        description="Last noise level before the final estimate, in units of the scaled image.",
+    )
+    rho: float = Field(
+        7.0, ge=1, le=20, title="rho", description="How much the steps crowd at low noise: 1 is even, 7 is usual."
+    )
+
+    def sigmas(self) -> list[float]:
+        """Levels from ``sigma_max`` down to 0: ``steps + 1`` of them."""
+        if self.steps == 1:
+            return [self.sigma_max, 0.0]
+        a, b = self.sigma_max ** (1 / self.rho), self.sigma_min ** (1 / self.rho)
+        return [(a + i / (self.steps - 1) * (b - a)) ** self.rho for i in range(self.steps)] + [0.0]
+
+
+class CosineDDPMSchedule(BaseModel):
+    """The levels of a DDPM with the cosine schedule, in variance-exploding units, visited T-1 ... 1, then 0.
+
+    Nichol & Dhariwal 2021, arXiv 2102.09672, eq. 17: abar(t) = f(t)/f(0), f(t) = cos^2((t/T + s)/(1 + s) pi/2), with
+    beta clipped; sigma_t = sqrt((1 - abar_t)/abar_t). The thesis (Peer 2023) uses T = 1000 and 999 evaluations.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    steps: int = Field(
+        999, ge=1, le=5000, title="Steps", description="Network evaluations per sample; the thesis takes 999."
+    )
+    offset: float = Field(
+        0.008, ge=0, le=0.1, title="Offset s", description="Keeps the first noise levels from being too small."
+    )
+    max_beta: float = Field(0.999, gt=0, lt=1, title="Largest beta", description="Clip of the noise added by one step.")
+
+    def sigmas(self) -> list[float]:
+        """``steps + 1`` levels, largest first, ending with 0."""
+        total = self.steps + 1
+
+        def f(t: float) -> float:
+            return math.cos((t / total + self.offset) / (1 + self.offset) * math.pi / 2) ** 2
+
+        abar, sigmas = 1.0, [0.0]
+        for t in range(total):
+            abar *= 1 - min(1 - f(t + 1) / f(t), self.max_beta)
+            sigmas.append(math.sqrt((1 - abar) / abar))
+        # The state at index t has level sigmas[t + 1]; the DDPM's loop runs t = T-1 ... 1 down to t = 0.
+        return [*sigmas[-1:1:-1], 0.0]

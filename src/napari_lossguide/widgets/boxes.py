@@ -1,0 +1,75 @@
+"""Boxes and sliders that leave the mouse wheel to the dock they stand in, and never widen it."""
+
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QValidator, QWheelEvent
+from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QSizePolicy, QSlider, QSpinBox
+
+
+class IntBox(QSpinBox):
+    """Spin box that a scrolling mouse cannot change by accident."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setKeyboardTracking(False)
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """Scroll the dock unless the box is being edited."""
+        super().wheelEvent(event) if self.hasFocus() else event.ignore()
+
+
+class FloatBox(QDoubleSpinBox):
+    """Spin box for numbers of any size: six digits that count, ``1e-05`` included."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setDecimals(15)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setKeyboardTracking(False)
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """Scroll the dock unless the box is being edited."""
+        super().wheelEvent(event) if self.hasFocus() else event.ignore()
+
+    def textFromValue(self, value: float) -> str:
+        """Show six significant digits."""
+        return f"{value:.6g}"
+
+    def valueFromText(self, text: str) -> float:
+        """Read a number; a decimal comma is accepted."""
+        return float(self._number(text))
+
+    def validate(self, text: str, position: int) -> tuple[QValidator.State, str, int]:
+        """Accept whatever reads as a number within the limits."""
+        try:
+            value = float(self._number(text))
+        except ValueError:
+            return QValidator.State.Intermediate, text, position
+        inside = self.minimum() <= value <= self.maximum()
+        return (QValidator.State.Acceptable if inside else QValidator.State.Intermediate), text, position
+
+    def _number(self, text: str) -> str:
+        return text.removesuffix(self.suffix()).strip().replace(",", ".")
+
+
+class ComboBox(QComboBox):
+    """Combo box that neither scrolls by accident nor widens its dock."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.setMinimumContentsLength(8)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """Scroll the dock unless the box is being edited."""
+        super().wheelEvent(event) if self.hasFocus() else event.ignore()
+
+
+class Slider(QSlider):
+    """Slider that leaves the mouse wheel to the dock."""
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """Scroll the dock."""
+        event.ignore()

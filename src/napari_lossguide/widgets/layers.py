@@ -1,0 +1,250 @@
+"""The only place that adds layers to a viewer or changes them.
+
+A layer is known by its role and the name it was given, both kept in ``layer.metadata["lossguide"]``. Shown again, its
+data are replaced in place: contrast, opacity and position stay, and a layer that was renamed is still found.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Image, Labels, Layer
+from napari.utils import DirectLabelColormap
+
+from napari_lossguide.data.display import display_limits, view
+from napari_lossguide.data.kdata import KData
+from napari_lossguide.masks import MaskRecipe
+from napari_lossguide.widgets.views import (
+    KEY,
+    Picture,
+    held,
+    image_picture,
+    kspace_picture,
+    picture_name,
+    placed,
+    role_of,
+)
+
+if TYPE_CHECKING:
+    from napari_lossguide.recon.result import Result
+
+ACQUIRED = (0.21, 0.72, 1.0, 1.0)  # red, green, blue, opacity of the points a mask acquires
+Spacing = tuple[float, float, float]
+
+
+def find_layer(viewer: Any, role: str, name: str) -> Layer | None:
+    """Layer of the plugin with this role that has, or was given, this name."""
+    candidates = [layer for layer in viewer.layers if role_of(layer) == role]
+    exact = [layer for layer in candidates if layer.name == name]
+    return next(iter(exact or [layer for layer in candidates if held(layer).get("name") == name]), None)
+
+
+def show_image(
+    viewer: Any,
+    data: np.ndarray,
+    *,
+    name: str,
+    role: str,
+    scale: Spacing,
+    metadata: Mapping[str, Any] | None = None,
+    contrast_limits: tuple[float, float] | None = None,
+    colormap: str = "gray",
+    renew: bool = False,
+) -> Image:
+    """Show an array in the layer of this role and name, adding it if it is not there.
+
+    Parameters
+    ----------
+    viewer : napari's viewer or viewer model.
+    data : real, (ny, nx) or (slice, ny, nx).
+    name, role : which layer; the name is also what the layer is called when it is added.
+    scale : (slice, y, x) in mm.
+    metadata : goes under ``layer.metadata["lossguide"]``, with role and name.
+    contrast_limits, colormap : used when the layer is added, or if `renew`.
+    renew : set contrast and colormap of a layer that is there already: it now shows another quantity.
+
+    Returns
+    -------
+    Image
+    """
+    kept = {**(metadata or {}), "role": role, "name": name}
+    layer = find_layer(viewer, role, name)
+    if layer is not None and layer.ndim != data.ndim:
+        viewer.layers.remove(layer)
+        layer = None
+    if layer is None:
+        return viewer.add_image(
+            data,
+            name=name,
+            metadata={KEY: kept},
+            contrast_limits=contrast_limits or _limits(data),
+            colormap=colormap,
+            **placed(scale, data.ndim),
+        )
+    layer.data = data
+    layer.metadata[KEY] = kept
+    _place(layer, scale)
+    if renew:
+        _set_contrast(layer, contrast_limits or _limits(data), colormap)
+    return layer
+
+
+def show_mask(
+    viewer: Any,
+    mask: np.ndarray,
+    *,
+    name: str,
+    scale: Spacing,
+    recipe: MaskRecipe | None = None,
+    metadata: Mapping[str, Any] | None = None,
+) -> Labels:
+    """Show a sampling mask as a Labels layer; label 1 is acquired.
+
+    Parameters
+    ----------
+    viewer : napari's viewer or viewer model.
+    mask : bool (ny, nx).
+    name : which layer; see `show_image`.
+    scale : (slice, y, x) in mm.
+    recipe : how it was made; None for a mask drawn by hand.
+    metadata : more to keep in the layer.
+    """
+    kept = {**(metadata or {}), "role": "mask", "name": name}
+    if recipe is not None:
+        kept["mask"] = recipe.model_dump()
+    labels = mask.astype(np.uint8)
+    layer = find_layer(viewer, "mask", name)
+    if layer is None:
+        colours = DirectLabelColormap(color_dict={0: (0, 0, 0, 0), None: ACQUIRED})
+        return viewer.add_labels(
+            labels, name=name, metadata={KEY: kept}, colormap=colours, opacity=0.8, **placed(scale, 2)
+        )
+    layer.data = labels
+    layer.metadata[KEY] = kept
+    _place(layer, scale)
+    return layer
+
+
+def mark_drawn(layer: Labels, metadata: Mapping[str, Any] | None = None) -> None:
+    """Note that a mask layer no longer shows the mask of its parameters."""
+    kept = {**held(layer), **(metadata or {})}
+    kept.pop("mask", None)
+    layer.metadata[KEY] = kept
+
+
+def show_kspace(
+    viewer: Any, kdata: KData, kind: str = "log-magnitude", coil: int | None = None, *, renew: bool = False
+) -> Image:
+    """Show k-space; see `views.kspace_picture` for the parameters. Contrast changes with the view, or if `renew`."""
+    return _show_picture(viewer, kdata, kspace_picture(kdata, kind, coil), "k-space", renew)
+
+
+def show_coil_image(
+    viewer: Any, kdata: KData, kind: str = "magnitude", coil: int | None = None, *, renew: bool = False
+) -> Image:
+    """Show the inverse transform of k-space; see `views.image_picture` for the parameters."""
+    return _show_picture(viewer, kdata, image_picture(kdata, kind, coil), "image", renew)
+
+
+def add_kspace(viewer: Any, kdata: KData) -> tuple[Image, Image]:
+    """Show k-space and, above it, its inverse transform, each in its usual view."""
+    return show_kspace(viewer, kdata, renew=True), show_coil_image(viewer, kdata, renew=True)
+
+
+def add_result(
+    viewer: Any, result: "Result", name: str, *, spacing: Spacing, metadata: Mapping[str, Any] | None = None
+) -> Image:
+    """Show the magnitude of a reconstruction; its layer carries everything needed to save it or to run it again.
+
+    Parameters
+    ----------
+    viewer : napari's viewer or viewer model.
+    result : the reconstruction.
+    name : which layer; give a new name to keep an earlier result.
+    spacing : (slice, y, x) in mm, `KData.spacing`.
+    metadata : more to keep in the layer.
+    """
+    kept = {
+        **(metadata or {}),
+        "result": result,
+        "recipe": result.recipe.to_json(),
+        "seed": result.recipe.seed,
+        "device": result.provenance.get("device", ""),
+        "provenance": dict(result.provenance),
+        "simulated": result.simulated,
+    }
+    shown = view(result.image, "magnitude")
+    return show_image(
+        viewer, shown, name=name, role="result", scale=spacing, metadata=kept, contrast_limits=_limits(shown)
+    )
+
+
+def update_preview(
+    viewer: Any,
+    image: np.ndarray,
+    *,
+    name: str,
+    slice_index: int,
+    n_slices: int,
+    spacing: Spacing,
+    contrast_limits: tuple[float, float] | None = None,
+    metadata: Mapping[str, Any] | None = None,
+) -> Image:
+    """Put the magnitude of one slice, float32 (ny, nx), into a preview layer, which is added by the first call."""
+    layer = find_layer(viewer, "preview", name)
+    if layer is None or layer.data.shape != (n_slices, *image.shape):
+        stack = np.zeros((n_slices, *image.shape), np.float32)
+        stack[slice_index] = image
+        return show_image(
+            viewer,
+            stack,
+            name=name,
+            role="preview",
+            scale=spacing,
+            metadata=metadata,
+            contrast_limits=contrast_limits or _limits(image),
+        )
+    layer.data[slice_index] = image
+    layer.refresh(highlight=False, extent=False)
+    return layer
+
+
+def remove_layer(viewer: Any, role: str, name: str) -> None:
+    """Remove a layer of the plugin if it is there."""
+    layer = find_layer(viewer, role, name)
+    if layer is not None:
+        viewer.layers.remove(layer)
+
+
+def _show_picture(viewer: Any, kdata: KData, picture: Picture, what: str, renew: bool) -> Image:
+    name, role = picture_name(kdata, what), picture.metadata["role"]
+    layer = find_layer(viewer, role, name)
+    other_view = layer is not None and held(layer).get("view") != picture.metadata["view"]
+    return show_image(
+        viewer,
+        picture.data,
+        name=name,
+        role=role,
+        scale=kdata.spacing,
+        metadata=picture.metadata,
+        contrast_limits=picture.limits,
+        colormap=picture.colormap,
+        renew=renew or other_view,
+    )
+
+
+def _place(layer: Layer, scale: Spacing) -> None:
+    where = placed(scale, layer.ndim)
+    if tuple(layer.scale) != where["scale"]:
+        layer.scale = where["scale"]
+
+
+def _limits(data: np.ndarray) -> tuple[float, float]:
+    return display_limits(data, "magnitude")
+
+
+def _set_contrast(layer: Image, limits: tuple[float, float], colormap: str) -> None:
+    # The range first: limits outside it would be cut.
+    layer.contrast_limits_range = limits
+    layer.contrast_limits = limits
+    layer.colormap = colormap

@@ -1,0 +1,98 @@
+"""The parameters of one method: live knobs in front, what everybody sets next, the rest folded away."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QGroupBox, QVBoxLayout, QWidget
+
+from napari_lossguide.recon.methods import Method
+from napari_lossguide.widgets.forms import ParamsForm, collapsible
+
+LIVE_TITLE = "Live: takes effect at the next step"
+
+
+class MethodForm(QWidget):
+    """Form of a method's schedule, sampler and guidance.
+
+    Parameters
+    ----------
+    method : of the registry.
+    values : starting values, part -> name -> value; the method's defaults where absent.
+
+    Attributes
+    ----------
+    live_changed : signal ``(full name, value)`` of a live knob.
+    live : the part that stays usable during a run; None when the method has no live knob.
+    """
+
+    live_changed = Signal(str, float)
+
+    def __init__(self, method: Method, values: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+        super().__init__()
+        self._method = method
+        self._values = {**method.settings(), **{k: v for k, v in (values or {}).items() if v}}
+        self._forms: list[tuple[str, ParamsForm]] = []
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        self.live = self._live_group()
+        self.front = self._section(self._names(front=True))
+        self.folded = self._section(self._names(front=False))
+        for widget in (self.live, self.front):
+            if widget is not None:
+                layout.addWidget(widget)
+
+    def values(self) -> dict[str, Any]:
+        """Every parameter by its full name ("guidance.gamma")."""
+        return {f"{part}.{name}": value for part, form in self._forms for name, value in form.values().items()}
+
+    def set_value(self, name: str, value: Any) -> None:
+        """Set one parameter by its full name."""
+        part, _, own = name.partition(".")
+        next(form for p, form in self._forms if p == part and own in form.values()).set_values({own: value})
+
+    def _names(self, *, front: bool) -> list[str]:
+        """Full names of the parameters that are not live: the steps, and all of a classical method, come in front."""
+        rest = [name for name in self._method.params() if name not in self._method.live_knobs]
+        return [n for n in rest if (n == "schedule.steps" or not self._method.needs_prior) == front]
+
+    def _live_group(self) -> QGroupBox | None:
+        content = self._section(sorted(self._method.live_knobs))  # guidance before sampler
+        if content is None:
+            return None
+        group = QGroupBox(LIVE_TITLE)
+        box = QVBoxLayout(group)
+        box.setContentsMargins(8, 4, 8, 8)
+        box.addWidget(content)
+        return group
+
+    def _section(self, names: list[str]) -> QWidget | None:
+        """One form for each part that has some of the names."""
+        if not names:
+            return None
+        section = QWidget()
+        layout = QVBoxLayout(section)
+        layout.setContentsMargins(0, 0, 0, 0)
+        for part in dict.fromkeys(name.partition(".")[0] for name in names):
+            only = [name.partition(".")[2] for name in names if name.startswith(f"{part}.")]
+            form = ParamsForm(self._method.models[part], self._values[part], only)
+            form.changed.connect(partial(self._notify, part))
+            layout.addWidget(form)
+            self._forms.append((part, form))
+        return section
+
+    def _notify(self, part: str, name: str, value: Any) -> None:
+        if f"{part}.{name}" in self._method.live_knobs:
+            self.live_changed.emit(f"{part}.{name}", float(value))
+
+
+def more(title: str, *widgets: QWidget | None) -> QWidget:
+    """Fold widgets under a titled line."""
+    content = QWidget()
+    layout = QVBoxLayout(content)
+    layout.setContentsMargins(0, 0, 0, 0)
+    for widget in widgets:
+        if widget is not None:
+            layout.addWidget(widget)
+    return collapsible(title, content)

@@ -1,0 +1,250 @@
+"""What every dock is built on: a scrolling column, a line that tells what is wrong, layer choices, a tidy end."""
+
+import logging
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from types import MethodType
+from typing import Any
+from weakref import WeakMethod
+
+from napari.layers import Layer
+from napari.settings import get_settings
+from napari.utils.theme import get_theme
+from qtpy.QtCore import QSize, Qt, QTimer, Signal
+from qtpy.QtWidgets import QApplication, QCheckBox, QFrame, QLabel, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
+
+from napari_lossguide.types import InvalidInput
+from napari_lossguide.widgets.boxes import ComboBox
+
+LOG = logging.getLogger(__name__)
+Connection = tuple[Any, "WeakMethod[Callable[..., None]]"]
+
+
+class Sentence(QLabel):
+    """Text that wraps anywhere it must and can be selected; hidden while it is empty."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.setAccessibleName(name)
+        self.setWordWrap(True)
+        self.setTextInteractionFlags(
+            Qt.TextInteractionFlag.TextSelectableByMouse | Qt.TextInteractionFlag.TextSelectableByKeyboard
+        )
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+        self._shown = ""
+        self.hide()
+
+    @property
+    def sentence(self) -> str:
+        """What was given to `show_text`."""
+        return self._shown
+
+    def show_text(self, text: str, *, colour: str = "") -> None:
+        """Show a text, on a ground of the theme's colour ``"error"`` or ``"warning"`` if named."""
+        self._shown = text
+        self.setText(_breakable(text))
+        self.setStyleSheet(_badge(colour) if colour else "")
+        self.setVisible(bool(text))
+
+
+class Panel(QWidget):
+    """Base of the docks.
+
+    Attributes
+    ----------
+    body : vertical layout inside the scroll area; add to it, then call `finish`.
+    status : below the scroll area, always in sight.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._connections: list[Connection] = []
+        self.destroyed.connect(partial(_disconnect, self._connections))
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 4)
+        outer.setSpacing(4)
+        content = QWidget()
+        self.body = QVBoxLayout(content)
+        self.body.setContentsMargins(8, 8, 8, 4)
+        self.body.setSpacing(8)
+        area = Column()
+        area.setWidget(content)
+        outer.addWidget(area, 1)
+        self.status = Sentence("Status")
+        self.status.setContentsMargins(8, 0, 8, 0)
+        outer.addWidget(self.status)
+
+    def sizeHint(self) -> QSize:
+        """Wide enough for a label and a number."""
+        return QSize(320, 560)
+
+    def listen(self, emitter: Any, callback: Callable[..., None]) -> None:
+        """Connect a method of this dock to an event of napari until the dock is destroyed."""
+        emitter.connect(callback)
+        self._connections.append((emitter, WeakMethod(callback)))
+
+    def unlisten(self, emitter: Any, callback: Callable[..., None]) -> None:
+        """Undo `listen`."""
+        emitter.disconnect(callback)
+        self._connections.remove((emitter, WeakMethod(callback)))
+
+    def after(self, milliseconds: int, callback: Callable[[], None]) -> QTimer:
+        """Return a timer that, once started, calls back once; started again meanwhile, it waits anew.
+
+        The timer ends with the dock.
+        """
+        timer = QTimer(self)
+        timer.setSingleShot(True)
+        timer.setInterval(milliseconds)
+        timer.timeout.connect(callback)
+        return timer
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Show what goes wrong inside as one sentence; clear the last one before. The dock stays usable."""
+        self.status.show_text("")
+        try:
+            yield
+        except InvalidInput as error:
+            self.status.show_text(str(error), colour="error")
+        except Exception as error:
+            LOG.exception("Unexpected error in %s", type(self).__name__)
+            reason = " ".join(str(error).split()) or "no message"
+            self.status.show_text(f"Unexpected {type(error).__name__}: {reason[:300]}", colour="error")
+
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        """Show the waiting cursor meanwhile."""
+        QApplication.setOverrideCursor(Qt.CursorShape.WaitCursor)
+        try:
+            yield
+        finally:
+            QApplication.restoreOverrideCursor()
+
+
+class Column(QScrollArea):
+    """A column that scrolls up and down only."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+
+    def minimumSizeHint(self) -> QSize:
+        """As wide as the content needs, so that nothing is cut off; as low as one likes."""
+        inside = self.widget().minimumSizeHint().width() if self.widget() else 0
+        return QSize(inside + self.verticalScrollBar().sizeHint().width(), 80)
+
+
+class LayerCombo(ComboBox):
+    """Choice among the layers of a viewer that pass a test.
+
+    It follows additions, removals, moves and new names, and keeps the chosen layer through all of them. (magicgui's
+    combo box forgets a chosen layer that is renamed.)
+
+    Parameters
+    ----------
+    panel : the dock it lives in, which ends the listening.
+    viewer : napari's viewer.
+    accepts : which layers to offer.
+    empty : shown when there is none.
+
+    Attributes
+    ----------
+    layer_changed : signal ``(layer or None)``, also when the chosen layer was removed.
+    """
+
+    layer_changed = Signal(object)
+
+    def __init__(self, panel: Panel, viewer: Any, accepts: Callable[[Layer], bool], empty: str) -> None:
+        super().__init__()
+        self._viewer, self._accepts = viewer, accepts
+        self._layers: list[Layer] = []
+        self._chosen: Layer | None = None
+        self.setPlaceholderText(empty)
+        for name in ("inserted", "removed", "reordered", "renamed"):
+            panel.listen(getattr(viewer.layers.events, name), self.refresh)
+        self.currentIndexChanged.connect(self._choose)
+        self.refresh()
+
+    @property
+    def layer(self) -> Layer | None:
+        """The chosen layer."""
+        return self._chosen
+
+    @layer.setter
+    def layer(self, layer: Layer | None) -> None:
+        self.setCurrentIndex(self._layers.index(layer) if layer is not None else -1)
+
+    def refresh(self, event: Any = None) -> None:
+        """Read the viewer's layers again; without a choice the uppermost is chosen."""
+        self._layers = [layer for layer in self._viewer.layers if self._accepts(layer)]
+        keep = self._layers.index(self._chosen) if self._chosen in self._layers else len(self._layers) - 1
+        self.blockSignals(True)
+        self.clear()
+        self.addItems([layer.name for layer in self._layers])
+        self.setCurrentIndex(keep)
+        self.blockSignals(False)
+        self._choose(keep)
+
+    def _choose(self, index: int) -> None:
+        chosen = self._layers[index] if 0 <= index < len(self._layers) else None
+        self.setToolTip("" if chosen is None else chosen.name)
+        if chosen is not self._chosen:
+            self._chosen = chosen
+            self.layer_changed.emit(chosen)
+
+
+class GridBox(QCheckBox):
+    """napari's grid, layers side by side, as a check box of a dock."""
+
+    def __init__(self, panel: Panel, viewer: Any) -> None:
+        super().__init__("Layers side by side")
+        self.setToolTip(
+            "Show the visible layers next to each other, with linked cameras, instead of on top of each other."
+        )
+        self._grid = viewer.canvas.grid
+        self._used = False
+        self._follow()
+        panel.listen(self._grid.events.enabled, self._follow)
+        self.toggled.connect(partial(setattr, self._grid, "enabled"))
+
+    def suggest(self) -> None:
+        """Turn the grid on the first time; later it is the person's choice alone."""
+        if not self._used:
+            self._used = True
+            self.setChecked(True)
+
+    def _follow(self, event: Any = None) -> None:
+        self.setChecked(self._grid.enabled)
+
+
+def heading(text: str) -> QLabel:
+    """Title of a part of a dock."""
+    label = QLabel(text)
+    label.setStyleSheet("font-weight: bold")
+    return label
+
+
+def _disconnect(connections: list[Connection], *_: object) -> None:
+    """Let go of the viewer. Runs while the dock is being destroyed, so it touches no widget."""
+    for emitter, reference in connections:
+        callback = reference()
+        if isinstance(callback, MethodType):
+            emitter.disconnect(callback)
+    connections.clear()
+
+
+def _badge(colour: str) -> str:
+    theme = get_theme(get_settings().appearance.theme)
+    text = "black" if colour == "warning" else "white"
+    return f"background: {getattr(theme, colour).as_hex()}; color: {text}; border-radius: 4px; padding: 4px;"
+
+
+def _breakable(text: str) -> str:
+    """Let words longer than a line, such as paths, break at their separators."""
+    return re.sub(r"\S{25,}", lambda word: re.sub(r"([/\\_.,=-])", "\\1\u200b", word[0]), text)

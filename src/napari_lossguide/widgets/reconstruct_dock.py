@@ -1,0 +1,221 @@
+"""The Reconstruct dock: run a recipe on k-space, watch it converge, turn its knobs, get the result as layers."""
+
+import sys
+from collections.abc import Callable, Generator
+from functools import partial
+from typing import Any
+
+import numpy as np
+from qtpy.QtCore import QEvent
+
+from napari_lossguide.data.kdata import KData
+from napari_lossguide.recon.live import Live
+from napari_lossguide.recon.methods import METHODS
+from napari_lossguide.recon.recipe import Recipe
+from napari_lossguide.recon.result import Progress, Result
+from napari_lossguide.widgets import layers
+from napari_lossguide.widgets.panel import Panel
+from napari_lossguide.widgets.recipe_row import RecipeRow, same_but_live
+from napari_lossguide.widgets.reconstruct_settings import ReconstructSettings
+from napari_lossguide.widgets.result_layers import PREVIEW, RunPreview, show_result, summary
+from napari_lossguide.widgets.run_panel import RunPanel
+from napari_lossguide.widgets.worker import Failure, Job, Point, Preview
+
+
+def start_reconstruction(
+    kdata: KData, recipe: Recipe, device: str, live: Live, say: Callable[[str], None]
+) -> Generator[Progress, None, Result]:
+    """Start the engine; called in the worker thread, which is where torch is loaded."""
+    if "torch" not in sys.modules:
+        say("Loading PyTorch…")
+    from napari_lossguide.recon.engine import reconstruction
+
+    say("Preparing coil maps…" if kdata.n_coils > 1 else "Preparing…")
+    return reconstruction(kdata, recipe, device=device, live=live)
+
+
+class ReconstructDock(Panel):
+    """Dock widget; one run at a time.
+
+    Parameters
+    ----------
+    napari_viewer : napari hands it over.
+
+    Attributes
+    ----------
+    settings : what to run.
+    panel : buttons, progress and curve.
+    """
+
+    def __init__(self, napari_viewer: Any) -> None:
+        super().__init__()
+        self._viewer = napari_viewer
+        self.settings = ReconstructSettings(self, napari_viewer)
+        self.panel = RunPanel()
+        self._job: Job | None = None
+        self._live: Live | None = None
+        self._preview: RunPreview | None = None
+        self._running: tuple[KData, Recipe] | None = None
+        self._last: tuple[Recipe, Recipe] | None = None  # as it was started, as it came out
+        self._stoppers: list[Callable[[], bool]] = []
+        self.destroyed.connect(partial(_stop_all, self._stoppers))
+        self._build()
+
+    @property
+    def running(self) -> bool:
+        """Is there a run?"""
+        return self.panel.state != "idle"
+
+    def event(self, event: QEvent) -> bool:
+        """Cancel when napari takes the widget out of its dock: nobody could stop the run any more."""
+        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
+            self.cancel()
+        return super().event(event)
+
+    def start(self) -> None:
+        """Run what the form says."""
+        if not self.running:
+            with self.attempt():
+                self._begin(self.settings.kdata(), self.settings.recipe())
+
+    def cancel(self) -> None:
+        """End the run at the next step; the previous results stay."""
+        if self._live is not None and self.panel.state == "running":
+            self._live.cancel()
+            self.panel.set_state("cancelling")
+
+    def recipe(self) -> tuple[Recipe, str]:
+        """What is copied and saved, and what it is called.
+
+        It is the last run's recipe, with the knobs that were turned, as long as the form still says the same; else the
+        form's.
+
+        Raises
+        ------
+        InvalidInput
+            If the form is not complete.
+        """
+        shown = self.settings.recipe()
+        if self._last is None or not same_but_live(shown, self._last[0]):
+            return shown, "the recipe of these settings"
+        count = len(self._last[1].changes)
+        turned = f", with {count} knob change{'s' * (count != 1)}" if count else ""
+        return self._last[1], f"the recipe of the last run{turned}"
+
+    def load_recipe(self, source: str) -> None:
+        """Show a recipe, from JSON text or a file; its mask becomes a layer.
+
+        Raises
+        ------
+        InvalidInput
+            If it is not a recipe, or its mask or prior does not fit.
+        """
+        recipe = Recipe.from_json(source)
+        mask = None
+        if recipe.mask is not None:
+            kdata = self.settings.kdata()
+            points = recipe.mask.make(kdata.image_shape)
+            mask = layers.show_mask(
+                self._viewer, points, name="mask of the recipe", scale=kdata.spacing, recipe=recipe.mask
+            )
+        self.settings.mask.layer = mask
+        self.settings.set_recipe(recipe)
+        self._last = None
+
+    def _begin(self, kdata: KData, recipe: Recipe) -> None:
+        self._running = kdata, recipe
+        self._preview = RunPreview(self._viewer, kdata)
+        self._live = Live(recipe.changes)
+        start = partial(start_reconstruction, kdata, recipe, self.settings.device.currentData(), self._live)
+        title = f"{METHODS[recipe.method].title} of {kdata.name}"
+        self._job = Job(start, self._live, title=title, preview=self.panel.preview.isChecked(), parent=self)
+        self._stoppers[:] = [self._job.stopper]
+        self._job.noted.connect(self.panel.note)
+        self._job.progressed.connect(self._show_points)
+        self._job.previewed.connect(self._show_preview)
+        self._job.ended.connect(self._end)
+        self.settings.set_running(True)
+        self.panel.begin("Starting…")
+        self._job.start()
+
+    def _show_points(self, points: list[Point]) -> None:
+        if self._live is not None:
+            self.panel.show_points(points, self._live.changes)
+
+    def _show_preview(self, preview: Preview) -> None:
+        if self._preview is not None:
+            self._preview.draw(preview.image, preview.slice)
+
+    def _end(self, outcome: Result | Failure) -> None:
+        assert self._job is not None
+        self._stoppers.clear()
+        self._job.deleteLater()
+        self._job = self._live = None
+        self.settings.set_running(False)
+        self.panel.finish()
+        with self.attempt():
+            if isinstance(outcome, Failure):
+                self._show_failure(outcome)
+            elif outcome.status == "cancelled":
+                self._show_cancelled(outcome)
+            else:
+                self._show_result(outcome)
+
+    def _show_failure(self, failure: Failure) -> None:
+        self.panel.where.setText("Cancelled" if failure.cancelled else "Failed")
+        self.status.setToolTip(failure.detail[-4000:])
+        if not failure.cancelled:
+            self.status.show_text(failure.sentence, colour="error")
+        if failure.image is not None and self._preview is not None:
+            self._preview.draw(failure.image, self._preview.at)
+
+    def _show_cancelled(self, result: Result) -> None:
+        done = len(result.trace)
+        self.panel.where.setText("Cancelled")
+        if done and self._preview is not None:
+            index = int(result.trace[-1]["slice"])
+            self._preview.draw(np.abs(result.image[index]).astype(np.float32), index)
+            self.status.show_text(f"Cancelled after step {done}; '{PREVIEW}' shows the last estimate, not a result.")
+
+    def _show_result(self, result: Result) -> None:
+        assert self._running is not None and self._preview is not None
+        kdata, recipe = self._running
+        self._last = recipe, result.recipe
+        show_result(self._viewer, result, kdata, phase=self.settings.phase.isChecked())
+        self._preview.remove()
+        self.panel.where.setText("Done")
+        self.status.setToolTip("")
+        self.status.show_text(summary(result))
+
+    def _turn(self, name: str, value: float) -> None:
+        if self._live is None:
+            self._last = None  # the knob is set for the next run now
+        else:
+            with self.attempt():
+                self._live.update({name: value})
+
+    def _pause(self, paused: bool) -> None:
+        if self._live is not None:
+            (self._live.pause if paused else self._live.resume)()
+
+    def _watch(self, enabled: bool) -> None:
+        if self._job is not None:
+            self._job.set_preview(enabled)
+
+    def _build(self) -> None:
+        self.body.addWidget(self.settings)
+        self.body.addWidget(RecipeRow(self.recipe, self.load_recipe, self.status.show_text, self.attempt))
+        self.body.addStretch(1)
+        self.layout().insertWidget(1, self.panel)
+        self.panel.run.connect(self.start)
+        self.panel.cancel.connect(self.cancel)
+        self.panel.paused.connect(self._pause)
+        self.panel.preview.toggled.connect(self._watch)
+        self.settings.live_changed.connect(self._turn)
+        self.settings.prior.refused.connect(partial(self.status.show_text, colour="error"))
+
+
+def _stop_all(stoppers: list[Callable[[], bool]], *_: object) -> None:
+    """Cancel and wait. Runs while the dock is being destroyed, so it touches no widget."""
+    for stop in stoppers:
+        stop()

@@ -1,0 +1,248 @@
+"""What to reconstruct and how: the upper part of the Reconstruct dock, which reads as a recipe."""
+
+from typing import Any
+
+import numpy as np
+from napari.layers import Labels, Layer
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QCheckBox, QLabel, QVBoxLayout, QWidget
+
+from napari_lossguide.data.kdata import KData
+from napari_lossguide.recon.live import Change
+from napari_lossguide.recon.methods import METHODS
+from napari_lossguide.recon.recipe import Recipe
+from napari_lossguide.types import InvalidInput
+from napari_lossguide.widgets.boxes import ComboBox
+from napari_lossguide.widgets.forms import ParamsForm, form_layout
+from napari_lossguide.widgets.method_form import MethodForm, more
+from napari_lossguide.widgets.optional_layer import OptionalLayerCombo
+from napari_lossguide.widgets.panel import LayerCombo, Panel
+from napari_lossguide.widgets.prior_choice import PriorChoice
+from napari_lossguide.widgets.views import kdata_of, mask_recipe_of
+
+DEVICES = {"auto": "auto (GPU if there is one)", "cpu": "CPU", "cuda": "NVIDIA GPU (cuda)", "mps": "Apple GPU (mps)"}
+SIMULATION = '<b style="color:#f2a541">SIMULATION</b>'
+
+
+class ReconstructSettings(QWidget):
+    """Input, mask, method, prior and parameters.
+
+    Parameters
+    ----------
+    panel : the dock it lives in.
+    viewer : napari's viewer.
+
+    Attributes
+    ----------
+    live_changed : signal ``(full name, value)`` of a live knob.
+    """
+
+    live_changed = Signal(str, float)
+
+    def __init__(self, panel: Panel, viewer: Any) -> None:
+        super().__init__()
+        self._viewer = viewer
+        self.input = LayerCombo(panel, viewer, self._is_input, "no k-space yet")
+        self.mask = OptionalLayerCombo(panel, viewer, lambda layer: isinstance(layer, Labels), "as acquired")
+        self.method, self.device = _combo({m.name: m.title for m in METHODS.values()}), _combo(DEVICES)
+        self.prior = PriorChoice()
+        self.sampling = ParamsForm(Recipe, only=["samples", "seed"])
+        self.advanced = ParamsForm(Recipe, only=["image", "noise_std", "calibration", "batch"])
+        self.phase, self.replay = QCheckBox("Phase as a layer too"), QCheckBox()
+        self._facts, self._summary = _small_label(), _small_label()
+        self._changes: tuple[Change, ...] = ()
+        self._build()
+        self.input.layer_changed.connect(self.show_facts)
+        self.mask.layer_changed.connect(self.show_facts)
+        panel.listen(viewer.layers.events.inserted, self._take_fitting_mask)
+        self.method.currentIndexChanged.connect(lambda _: self._show_method())
+        self._show_method()
+        self.show_facts()
+
+    def kdata(self) -> KData:
+        """The chosen input.
+
+        Raises
+        ------
+        InvalidInput
+            If there is none.
+        """
+        kdata = kdata_of(self.input.layer) if self.input.layer is not None else None
+        if kdata is None:
+            raise InvalidInput(
+                "There is no k-space to reconstruct; open a k-space file or sample data, or make it from an image in "
+                "the K-space dock."
+            )
+        return kdata
+
+    def recipe(self) -> Recipe:
+        """Everything as a recipe.
+
+        Raises
+        ------
+        InvalidInput
+            If something is missing or does not fit.
+        """
+        chosen = METHODS[self.method.currentData()]
+        fields: dict[str, Any] = self.advanced.values()
+        if chosen.needs_prior:
+            fields |= {"prior": self.prior.value(), **self.sampling.values()}
+        if self.mask.layer is not None:
+            _check_shape(self.mask.layer, self.kdata())
+            fields["mask"] = mask_recipe_of(self.mask.layer)
+        if self.replay.isChecked():
+            fields["changes"] = self._changes
+        return Recipe.for_method(chosen.name, settings=self.form.values(), **fields)
+
+    def set_recipe(self, recipe: Recipe) -> None:
+        """Show a recipe, all but its mask, which has to be a layer.
+
+        Raises
+        ------
+        InvalidInput
+            If its prior is not here.
+        """
+        if METHODS[recipe.method].needs_prior:
+            self.prior.select(recipe.prior)
+        self.method.blockSignals(True)
+        self.method.setCurrentIndex(self.method.findData(recipe.method))
+        self.method.blockSignals(False)
+        self._show_method(recipe)
+        for form in (self.sampling, self.advanced):
+            form.set_values({name: getattr(recipe, name) for name in form.values()})
+        count = len(recipe.changes)
+        self._changes = recipe.changes
+        self.replay.setText(f"Replay {count} knob change{'s' * (count != 1)} of the recipe")
+        self.replay.setVisible(bool(count))
+        self.replay.setChecked(bool(count))
+
+    def set_running(self, running: bool) -> None:
+        """Leave only the live knobs usable during a run."""
+        widgets = (
+            self.input,
+            self.mask,
+            self.method,
+            self.prior,
+            self.sampling,
+            self.replay,
+            self._more,
+            self.form.front,
+        )
+        for widget in widgets:
+            if widget is not None:
+                widget.setEnabled(not running)
+
+    def show_facts(self) -> None:
+        """Say what the input and the mask amount to."""
+        layer = self.input.layer
+        kdata = None if layer is None else kdata_of(layer)
+        self._facts.setText("Open a file or sample data." if kdata is None else facts(kdata, self.mask.layer))
+
+    def _is_input(self, layer: Layer) -> bool:
+        """K-space is offered once, however many layers show it."""
+        kdata = kdata_of(layer)
+        return kdata is not None and next(x for x in self._viewer.layers if kdata_of(x) is kdata) is layer
+
+    def _take_fitting_mask(self, event: Any) -> None:
+        """A mask that was just made for fully sampled data is meant to be used."""
+        kdata = None if self.input.layer is None else kdata_of(self.input.layer)
+        if kdata is None or self.mask.layer is not None or not isinstance(event.value, Labels):
+            return
+        if kdata.fully_sampled and event.value.data.shape[-2:] == kdata.image_shape:
+            self.mask.refresh()  # it may not have heard of the layer yet
+            self.mask.layer = event.value
+
+    def _build(self) -> None:
+        rows = form_layout()
+        names = {"Input": self.input, "Mask": self.mask, "Method": self.method, "Prior": self.prior}
+        for name, widget in names.items():
+            widget.setAccessibleName(name)
+            rows.addRow(name, widget)
+        rows.insertRow(1, "", self._facts)
+        rows.insertRow(4, "", self._summary)
+        self._rows = rows
+        self.mask.setToolTip("Use only these points of k-space; 'as acquired' uses all that were measured.")
+        self.phase.setToolTip("Adds the phase of the image as a second layer, hidden at first.")
+        self.replay.hide()
+        self._slot, self._folded = QVBoxLayout(), QVBoxLayout()
+        self._more = more("More settings", _holder(self._folded), self.advanced, self._device_row(), self.phase)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(rows)
+        layout.addLayout(self._slot)
+        for widget in (self.sampling, self.replay, self._more):
+            layout.addWidget(widget)
+
+    def _device_row(self) -> QWidget:
+        row = QWidget()
+        self.device.setAccessibleName("Device")
+        self.device.setToolTip("Where the network runs; checked when the run starts.")
+        form_layout(row).addRow("Device", self.device)
+        return row
+
+    def _show_method(self, recipe: Recipe | None = None) -> None:
+        chosen = METHODS[self.method.currentData()]
+        values = None if recipe is None else {part: getattr(recipe, part) for part in chosen.models}
+        for layout in (self._slot, self._folded):
+            _clear(layout)
+        self.form = MethodForm(chosen, values)
+        self.form.live_changed.connect(self.live_changed)
+        self._slot.addWidget(self.form)
+        if self.form.folded is not None:
+            self._folded.addWidget(self.form.folded)
+        self.method.setToolTip(f"{chosen.summary}\n{chosen.paper}".strip())
+        self._summary.setText(chosen.summary)
+        self._summary.setToolTip(chosen.paper)
+        self._rows.setRowVisible(self.prior, chosen.needs_prior)
+        self.sampling.setVisible(chosen.needs_prior)
+
+
+def facts(kdata: KData, mask: Layer | None) -> str:
+    """What the input and the mask amount to, as rich text."""
+    ny, nx = kdata.image_shape
+    acquired = kdata.acquired
+    if mask is not None and mask.data.shape == acquired.shape:
+        acquired = acquired & (np.asarray(mask.data) != 0)
+    share = acquired.mean()
+    parts = [f"{kdata.n_coils} coil{'s' * (kdata.n_coils != 1)}", f"{ny} × {nx}"]
+    if kdata.n_slices > 1:
+        parts.append(f"{kdata.n_slices} slices")
+    parts.append("fully sampled" if share == 1 else f"{share:.1%} acquired" + (f" ({1 / share:.1f}×)" if share else ""))
+    text = " · ".join(parts)
+    return f"{text}<br>{SIMULATION}" if kdata.simulated else text
+
+
+def _check_shape(mask: Layer, kdata: KData) -> None:
+    if mask.data.shape[-2:] != kdata.image_shape:
+        raise InvalidInput(
+            f"The mask '{mask.name}' has shape {mask.data.shape}, but the k-space of {kdata.name} has "
+            f"{kdata.image_shape}; they must be the same."
+        )
+
+
+def _combo(titles: dict[str, str]) -> ComboBox:
+    box = ComboBox()
+    for key, title in titles.items():
+        box.addItem(title, key)
+    return box
+
+
+def _holder(layout: QVBoxLayout) -> QWidget:
+    layout.setContentsMargins(0, 0, 0, 0)
+    widget = QWidget()
+    widget.setLayout(layout)
+    return widget
+
+
+def _small_label() -> QLabel:
+    label = QLabel()
+    label.setWordWrap(True)
+    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    return label
+
+
+def _clear(layout: QVBoxLayout) -> None:
+    while (item := layout.takeAt(0)) is not None:
+        if item.widget() is not None:
+            item.widget().hide()
+            item.widget().deleteLater()

@@ -1,0 +1,162 @@
+"""Run, Cancel, Pause and how far it is: the part of the Reconstruct dock that is always in sight."""
+
+import time
+from collections.abc import Sequence
+from typing import Literal
+
+from qtpy.QtCore import QTimer, Signal
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+
+from napari_lossguide.recon.live import Change
+from napari_lossguide.widgets.curve import Curve
+from napari_lossguide.widgets.worker import Point
+
+State = Literal["idle", "running", "cancelling"]
+BUTTON = {"idle": "Run", "running": "Cancel", "cancelling": "Cancelling…"}
+
+
+class Clock:
+    """Time of a run without its pauses, and a guess of what is left."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+        self._paused_at: float | None = None
+        self._first: tuple[float, int] | None = None
+
+    def elapsed(self) -> float:
+        """Seconds since the start, pauses left out."""
+        now = time.monotonic() if self._paused_at is None else self._paused_at
+        return now - self._start
+
+    def pause(self, paused: bool) -> None:
+        """Stop or go on."""
+        if paused:
+            self._paused_at = time.monotonic()
+        elif self._paused_at is not None:
+            self._start += time.monotonic() - self._paused_at
+            self._paused_at = None
+
+    def left(self, step: int, total: int) -> float | None:
+        """Seconds for the steps that remain, at the pace since the first; None before there is a pace."""
+        if self._first is None:
+            self._first = (self.elapsed(), step)  # loading and coil maps are not part of the pace
+        since, first = self._first
+        return (self.elapsed() - since) / (step - first) * (total - step) if step > first else None
+
+
+class RunPanel(QWidget):
+    """Buttons, progress and curve of one run at a time.
+
+    Attributes
+    ----------
+    run, cancel : signals of the one button that is either.
+    paused : signal ``(bool)``.
+    preview : check box of the live preview.
+    state : idle, running or cancelling.
+    """
+
+    run = Signal()
+    cancel = Signal()
+    paused = Signal(bool)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.state: State = "idle"
+        self.button, self.pause = QPushButton(), QPushButton("Pause")
+        self.preview = QCheckBox("Live preview")
+        self.bar, self.where, self.times = QProgressBar(), QLabel(), QLabel()
+        self.curve = Curve()
+        self._clock, self._waiting = Clock(), False
+        self._heartbeat = QTimer(self)  # shows that it is alive while there are no steps yet
+        self._heartbeat.setInterval(500)
+        self._heartbeat.timeout.connect(self._beat)
+        self._build()
+        self.set_state("idle")
+
+    def set_state(self, state: State) -> None:
+        """Change the state; the button says what pressing it does."""
+        self.state = state
+        self.button.setText(BUTTON[state])
+        self.button.setEnabled(state != "cancelling")
+        self.pause.setEnabled(state == "running")
+        if state != "running":
+            self.pause.setChecked(False)
+        if state == "idle":
+            self._heartbeat.stop()
+            self.bar.setRange(0, 1)  # a busy bar would go on moving
+            self.bar.setValue(0)
+
+    def begin(self, doing: str) -> None:
+        """A run starts: nothing is known of its length yet."""
+        self._clock = Clock()
+        self.curve.clear()
+        self.bar.setRange(0, 0)
+        self._heartbeat.start()
+        self.set_state("running")
+        self.note(doing)
+
+    def note(self, doing: str) -> None:
+        """Say what is going on before the first step."""
+        self._waiting = True
+        self.where.setText(doing)
+        self._beat()
+
+    def show_points(self, points: Sequence[Point], changes: Sequence[Change]) -> None:
+        """Show the steps of a tick."""
+        last = points[-1]
+        self._waiting = False
+        self.curve.add(points, changes)
+        self.bar.setRange(0, last.total)
+        self.bar.setValue(last.step)
+        where = f"Step {last.step} of {last.total}"
+        self.where.setText(where if last.slices == 1 else f"{where}, slice {last.slice + 1} of {last.slices}")
+        left = self._clock.left(last.step, last.total)
+        elapsed = clock(self._clock.elapsed())
+        self.times.setText(elapsed if left is None else f"{elapsed} · {clock(left)} left")
+
+    def finish(self) -> None:
+        """The run is over: back to idle."""
+        self.set_state("idle")
+        self.times.setText(clock(self._clock.elapsed()))
+
+    def _beat(self) -> None:
+        if self._waiting:
+            self.times.setText(clock(self._clock.elapsed()))
+
+    def _build(self) -> None:
+        self.preview.setChecked(True)
+        self.preview.setToolTip("Show the estimate on the canvas while it converges; off is a little faster.")
+        self.pause.setCheckable(True)
+        self.pause.setToolTip("Hold the run after this step; the live knobs can still be turned.")
+        self.bar.setTextVisible(False)
+        self.bar.setFixedHeight(8)
+        self.bar.setAccessibleName("Progress")
+        self.where.setAccessibleName("Step")
+        self.times.setAccessibleName("Time")
+        buttons, below = QHBoxLayout(), QHBoxLayout()
+        buttons.addWidget(self.button, 2)
+        buttons.addWidget(self.pause, 1)
+        below.addWidget(self.where, 1)
+        below.addWidget(self.times)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(8, 4, 8, 0)
+        layout.setSpacing(4)
+        layout.addLayout(buttons)
+        layout.addWidget(self.bar)
+        layout.addLayout(below)
+        layout.addWidget(self.preview)
+        layout.addWidget(self.curve, 1)
+        self.button.clicked.connect(lambda: self.run.emit() if self.state == "idle" else self.cancel.emit())
+        self.pause.toggled.connect(self._toggle_pause)
+
+    def _toggle_pause(self, paused: bool) -> None:
+        self.pause.setText("Resume" if paused else "Pause")
+        self._clock.pause(paused)
+        if self.state == "running":
+            self.paused.emit(paused)
+
+
+def clock(seconds: float) -> str:
+    """Seconds for people: "8 s", "2:05 min"."""
+    whole = round(seconds)
+    return f"{whole} s" if whole < 60 else f"{whole // 60}:{whole % 60:02d} min"

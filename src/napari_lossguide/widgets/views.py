@@ -1,0 +1,170 @@
+"""What a layer shows of k-space or a reconstruction, and what a layer holds. Nothing here touches a viewer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_lossguide.data.display import display_limits, view
+from napari_lossguide.data.fourier import ifft2c, rss
+from napari_lossguide.data.kdata import KData
+from napari_lossguide.masks import MaskRecipe
+from napari_lossguide.types import InvalidInput
+
+if TYPE_CHECKING:
+    from napari_lossguide.recon.result import Result
+
+KEY = "lossguide"
+COMBINED = ("log-magnitude", "magnitude")  # views that exist for the root sum of squares of the coils
+AXES = ("slice", "y", "x")
+UNIT = "mm"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An array for the screen and how to show it.
+
+    Attributes
+    ----------
+    data : float32 (slice, ny, nx).
+    limits : contrast limits.
+    colormap : name of napari's colormap.
+    metadata : what goes under ``layer.metadata["lossguide"]``.
+    """
+
+    data: np.ndarray
+    limits: tuple[float, float]
+    colormap: str
+    metadata: Mapping[str, Any]
+
+
+def kspace_picture(kdata: KData, kind: str = "log-magnitude", coil: int | None = None) -> Picture:
+    """K-space of one coil, or of all as root sum of squares.
+
+    Parameters
+    ----------
+    kdata : the data.
+    kind : one of `data.display.VIEWS`.
+    coil : from 0; None combines the coils.
+
+    Raises
+    ------
+    InvalidInput
+        If phase, real or imaginary part of combined coils is asked for, or a coil that is not there.
+    """
+    return _picture(kdata, kdata.kspace, kind, coil, "kspace")
+
+
+def image_picture(kdata: KData, kind: str = "magnitude", coil: int | None = None) -> Picture:
+    """Inverse transform of the k-space (points that were not acquired are zero); parameters as `kspace_picture`."""
+    chosen = kdata.kspace if coil is None else kdata.kspace[:, _coil(kdata, coil) : coil + 1]
+    return _picture(kdata, ifft2c(chosen), kind, coil if coil is None else 0, "image", shown_coil=coil)
+
+
+def zero_filled(kdata: KData, mask: np.ndarray, slice_index: int) -> np.ndarray:
+    """Magnitude of one slice with only the masked points, coils combined; float32 (ny, nx)."""
+    images = ifft2c(kdata.kspace[slice_index] * mask)
+    return (np.abs(images[0]) if len(images) == 1 else rss(images)).astype(np.float32)
+
+
+def picture_name(kdata: KData, what: str) -> str:
+    """Name of a layer; simulations say so."""
+    return f"{kdata.name} {what} (simulation)" if kdata.simulated else f"{kdata.name} {what}"
+
+
+def placed(spacing: tuple[float, float, float], ndim: int) -> dict[str, Any]:
+    """Return ``scale``, ``units`` and ``axis_labels`` of a layer with `ndim` axes.
+
+    K-space is placed on the grid of its image, so that it, the mask and the image can lie side by side or on top of
+    each other under linked cameras; there its millimetres mean nothing.
+    """
+    return {"scale": tuple(spacing[-ndim:]), "units": (UNIT,) * ndim, "axis_labels": AXES[-ndim:]}
+
+
+def held(layer: Any) -> dict[str, Any]:
+    """Return what the plugin keeps in a layer, empty for a layer of somebody else."""
+    found = layer.metadata.get(KEY, {})
+    return found if isinstance(found, dict) else {}
+
+
+def role_of(layer: Any) -> str:
+    """``"kspace"``, ``"image"``, ``"mask"``, ``"preview"``, ``"psf"``, ``"result"``, ... or nothing."""
+    return str(held(layer).get("role", ""))
+
+
+def kdata_of(layer: Any) -> KData | None:
+    """K-space that a layer carries, if any."""
+    found = held(layer).get("kdata")
+    return found if isinstance(found, KData) else None
+
+
+def result_of(layer: Any) -> "Result | None":
+    """Reconstruction that a layer carries, if any."""
+    return held(layer).get("result")
+
+
+def mask_of(layer: Any) -> np.ndarray:
+    """Sampling mask in a Labels layer: every label but 0 is acquired.
+
+    Returns
+    -------
+    bool (ny, nx)
+
+    Raises
+    ------
+    InvalidInput
+        If the layer has more than two axes and its slices differ, or nothing is acquired.
+    """
+    points = np.asarray(layer.data) != 0
+    first = points.reshape(-1, *points.shape[-2:])[0]
+    if not (points == first).all():
+        raise InvalidInput(f"The mask {layer.name!r} differs from slice to slice; one mask for all slices is accepted.")
+    if not first.any():
+        raise InvalidInput(f"The mask {layer.name!r} is empty; at least one point must be acquired.")
+    return first
+
+
+def mask_recipe_of(layer: Any) -> MaskRecipe:
+    """How to make the mask of a Labels layer again: by its parameters, or point by point once it was drawn on.
+
+    Raises
+    ------
+    InvalidInput
+        As `mask_of`.
+    """
+    mask, found = mask_of(layer), held(layer).get("mask")
+    if isinstance(found, Mapping):
+        recipe = MaskRecipe(**found)
+        # A person may have drawn on it while no dock was listening.
+        if np.array_equal(recipe.make(mask.shape), mask):
+            return recipe
+    return MaskRecipe.drawn(mask)
+
+
+def _picture(
+    kdata: KData, arrays: np.ndarray, kind: str, coil: int | None, role: str, shown_coil: int | None = None
+) -> Picture:
+    if coil is None and kdata.n_coils > 1:
+        if kind not in COMBINED:
+            raise InvalidInput(
+                f"The {kind} of combined coils does not exist; choose one coil, or {' or '.join(COMBINED)}."
+            )
+        array = rss(arrays)
+    else:
+        array = arrays[:, 0 if coil is None else _coil(kdata, coil)]
+    shown = view(array, kind)
+    metadata = {
+        "role": role,
+        "kdata": kdata,
+        "view": kind,
+        "coil": coil if shown_coil is None else shown_coil,
+        "simulated": kdata.simulated,
+    }
+    return Picture(shown, display_limits(array, kind), "twilight_shifted" if kind == "phase" else "gray", metadata)
+
+
+def _coil(kdata: KData, coil: int) -> int:
+    if not 0 <= coil < kdata.n_coils:
+        raise InvalidInput(f"Coil {coil} is not in {kdata.name}; it has coils 0 to {kdata.n_coils - 1}.")
+    return coil

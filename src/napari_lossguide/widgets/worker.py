@@ -1,0 +1,299 @@
+"""One reconstruction in a thread: the only file that knows threads.
+
+The thread never touches a layer or a widget. It leaves scalars in a list and at most one picture in a mailbox; a timer
+of the main thread empties both about 15 times a second, however fast the sampler steps. Whatever is raised in the
+thread ends up as a `Failure`, because napari's own worker loses every RuntimeError, and most errors of torch are such.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+import threading
+import traceback
+from collections import deque
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+from napari.qt.threading import FunctionWorker, create_worker
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from napari_lossguide.types import Cancelled, Diverged, InvalidInput
+
+if TYPE_CHECKING:
+    from napari_lossguide.recon.live import Live
+    from napari_lossguide.recon.result import Progress, Result
+
+    Say = Callable[[str], None]
+    Start = Callable[[Say], Generator[Progress, None, Result]]
+
+LOG = logging.getLogger(__name__)
+RATE = 15.0  # ticks per second
+PATIENCE = 60.0  # seconds to wait for a step to end when a dock closes; loading torch takes 5
+
+
+@dataclass(frozen=True)
+class Point:
+    """The scalars of one step: what is left of a Progress once its tensors are let go."""
+
+    step: int
+    total: int
+    slice: int
+    slices: int
+    sigma: float
+    residual: float
+    loss: float
+    nfe: int
+    stage: str
+    params: dict[str, float]
+
+    @classmethod
+    def of(cls, progress: Progress) -> Point:
+        """Copy the scalars of a Progress."""
+        p = progress
+        return cls(p.step, p.total, p.slice, p.slices, p.sigma, p.residual, p.loss, p.nfe, p.stage, dict(p.params))
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A picture on its way to the canvas: float32 magnitude (ny, nx) of the given slice (from 0) at the given step."""
+
+    slice: int
+    step: int
+    image: np.ndarray
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why there is no result.
+
+    Attributes
+    ----------
+    sentence : for people, as it is shown in the dock.
+    detail : the traceback, for the tool tip and the log; empty for errors that the sentence says in full.
+    cancelled : the person asked for it.
+    image : last finite estimate, float32 (ny, nx), where the sampler had one.
+    """
+
+    sentence: str
+    detail: str = ""
+    cancelled: bool = False
+    image: np.ndarray | None = None
+
+
+class Mailbox:
+    """Room for one picture. Nothing is computed while the last one has not been fetched, or when nobody looks."""
+
+    def __init__(self, enabled: bool) -> None:
+        self.enabled = enabled
+        self._slot: deque[Preview] = deque(maxlen=1)  # append and pop are atomic
+
+    @property
+    def wanted(self) -> bool:
+        """Whether a new picture would be seen."""
+        return self.enabled and not self._slot
+
+    def put(self, picture: Preview) -> None:
+        """Leave a picture, in the place of an older one."""
+        self._slot.append(picture)
+
+    def take(self) -> Preview | None:
+        """Fetch the picture, if there is one."""
+        picture = self._slot.pop() if self._slot else None
+        return picture if self.enabled else None
+
+
+class Run:
+    """What the thread executes: walks the generator and keeps what comes out. Raises nothing, ever."""
+
+    def __init__(self, start: Start, live: Live, title: str, preview: bool) -> None:
+        self.start, self.live, self.title = start, live, title
+        self.mailbox = Mailbox(preview)
+        self.points: deque[Point] = deque()
+        self.note = ""  # what the thread is doing before the first step
+        self.outcome: Result | Failure | None = None
+        self.begun, self.ended = threading.Event(), threading.Event()
+
+    def __repr__(self) -> str:
+        return self.title  # napari shows it when a person closes a busy window
+
+    def __call__(self) -> None:
+        """Run to the end, whatever end."""
+        try:
+            self.outcome = self._walk()
+        except BaseException as error:  # noqa: BLE001 (nobody else could catch it)
+            self.outcome = failure(error)
+            traceback.clear_frames(error.__traceback__)  # they hold the tensors
+        if isinstance(self.outcome, Failure):
+            _free_gpu_cache()
+
+    def _walk(self) -> Result:
+        self.live.checkpoint()
+        steps = self.start(self._say)
+        try:
+            while True:
+                try:
+                    progress = next(steps)
+                except StopIteration as stop:
+                    return stop.value
+                self.points.append(Point.of(progress))
+                if self.mailbox.wanted or (self.mailbox.enabled and self.live.paused):
+                    self.mailbox.put(Preview(progress.slice, progress.step, progress.image()))
+                del progress  # its tensors are not needed during the next step
+        finally:
+            steps.close()  # here and now: left alone it would be closed late, in the main thread
+
+    def _say(self, note: str) -> None:
+        self.note = note
+
+    def fetch(self) -> list[Point]:
+        """Points since the last call."""
+        return [self.points.popleft() for _ in range(len(self.points))]
+
+
+def failure(error: BaseException) -> Failure:
+    """Turn whatever was raised during a run into one sentence.
+
+    Nothing of the error is kept: its traceback holds tensors, which must go before the GPU's cache can be freed.
+    """
+    if isinstance(error, Cancelled):
+        return Failure("Cancelled.", cancelled=True)
+    if isinstance(error, InvalidInput):
+        return Failure(str(error))
+    if isinstance(error, Diverged):
+        return Failure(str(error), image=error.image)
+    detail = "".join(traceback.format_exception(error))
+    LOG.error("The reconstruction failed.\n%s", detail)
+    return Failure(_sentence(error), detail)
+
+
+def _sentence(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    if type(error).__name__ == "OutOfMemoryError" or "out of memory" in text:  # by name: torch stays unimported here
+        size = re.search(r"[Tt]ried to allocate ([\d.]+ \w+)", text)
+        need = f"{size[1]} more were asked for" if size else "the run does not fit"
+        return f"Out of memory on the GPU: {need}; try fewer samples, a smaller image or the CPU."
+    if isinstance(error, MemoryError) or "DefaultCPUAllocator" in text:
+        return "Out of memory: the run does not fit; try fewer samples or a smaller image."
+    if isinstance(error, ImportError):
+        return f"A library that this run needs cannot be loaded: {text}."
+    return f"The reconstruction failed with {type(error).__name__}: {text[:300] or 'no message'}"
+
+
+def _free_gpu_cache() -> None:
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _stop(run: Run) -> bool:
+    """Cancel and wait. Holds no Qt object, so it works while widgets are being destroyed."""
+    run.live.cancel()
+    if not run.begun.wait(0.2):
+        return True  # still in the queue: it will see at once that it is cancelled
+    ended = run.ended.wait(PATIENCE)
+    if not ended:
+        LOG.warning("%s is still busy after %.0f s", run.title, PATIENCE)
+    return ended
+
+
+class _Worker(FunctionWorker):
+    """napari's worker, whose `quit` (the task manager's way to cancel) reaches the sampler, even a paused one."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
+        self._lossguide_run = run
+
+    def quit(self) -> None:
+        self._lossguide_run.live.cancel()
+        super().quit()
+
+    def run(self) -> None:
+        self._lossguide_run.begun.set()
+        try:
+            super().run()
+        finally:
+            self._lossguide_run.ended.set()
+
+
+class Job(QObject):
+    """A reconstruction in a worker thread, as the main thread sees it.
+
+    Parameters
+    ----------
+    start : called in the thread, gives the generator of `Progress` that returns a `Result`. Import torch in it. Its
+        argument is a function that takes a note for the person who waits ("Loading PyTorch…").
+    live : the knobs; `cancel` goes through them.
+    title : what napari calls the task.
+    preview : fetch pictures; may be changed during the run by `set_preview`.
+    rate : ticks per second of the signals.
+
+    Signals (all in the main thread)
+    -------
+    noted(str) : what the thread is doing before the first step.
+    progressed(list[Point]) : the steps since the last tick.
+    previewed(Preview) : the newest picture.
+    ended(Result | Failure) : exactly once.
+    """
+
+    noted = Signal(str)
+    progressed = Signal(object)
+    previewed = Signal(object)
+    ended = Signal(object)
+
+    def __init__(
+        self,
+        start: Start,
+        live: Live,
+        *,
+        title: str = "MRI reconstruction",
+        preview: bool = True,
+        rate: float = RATE,
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._run = Run(start, live, title, preview)
+        self._worker = create_worker(self._run, _worker_class=_Worker, _start_thread=False)
+        self._worker.finished.connect(self._finish)
+        self._timer = QTimer(self)
+        self._timer.setInterval(max(1, round(1000 / rate)))
+        self._timer.timeout.connect(self._tick)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._timer.start()
+        self._worker.start()
+
+    def set_preview(self, enabled: bool) -> None:
+        """Fetch pictures or not, from now on."""
+        self._run.mailbox.enabled = enabled
+
+    @property
+    def stopper(self) -> Callable[[], bool]:
+        """A function without any Qt object in it that cancels and waits; safe when all widgets are gone."""
+        return partial(_stop, self._run)
+
+    def stop(self) -> bool:
+        """Cancel and wait for the end of the thread; False if it was still busy after `PATIENCE` seconds."""
+        self._timer.stop()
+        return self.stopper()
+
+    def _tick(self) -> None:
+        note, self._run.note = self._run.note, ""
+        if note:
+            self.noted.emit(note)
+        points = self._run.fetch()
+        if points:
+            self.progressed.emit(points)
+        picture = self._run.mailbox.take()
+        if picture is not None:
+            self.previewed.emit(picture)
+
+    def _finish(self) -> None:
+        self._timer.stop()
+        self._tick()
+        self.ended.emit(self._run.outcome)

@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+from napari_lossguide.recon.metrics import evaluate, nmse, psnr, ssim
+from napari_lossguide.types import InvalidInput
+
+
+@pytest.fixture
+def volumes(rng):
+    """A reference whose slices have different maxima, and a noisy image of it."""
+    reference = rng.uniform(size=(3, 20, 17)) * np.array([1.0, 5.0, 2.0])[:, None, None]
+    return reference, reference + 0.2 * rng.standard_normal(reference.shape) + 1
+
+
+def test_psnr_and_nmse_are_fastmris(volumes):
+    reference, image = volumes
+    assert psnr(reference, image) == pytest.approx(
+        peak_signal_noise_ratio(reference, image, data_range=reference.max())
+    )
+    assert nmse(reference, image) == pytest.approx(
+        np.linalg.norm(reference - image) ** 2 / np.linalg.norm(reference) ** 2
+    )
+
+
+def test_ssim_is_the_mean_over_slices_with_the_range_of_the_volume(volumes):
+    reference, image = volumes
+    slices = [structural_similarity(reference[i], image[i], data_range=reference.max()) for i in range(3)]
+    assert ssim(reference, image) == pytest.approx(np.mean(slices))
+    own_range = [structural_similarity(r, i, data_range=r.max()) for r, i in zip(reference, image, strict=True)]
+    assert ssim(reference, image) != pytest.approx(np.mean(own_range), abs=1e-3)
+
+
+def test_magnitudes_are_compared(volumes, rng):
+    reference, image = volumes
+    turned = image * np.exp(1j * rng.uniform(0, 6, image.shape))
+    expected = evaluate(reference, image)
+    assert evaluate(reference, turned) == pytest.approx(expected)
+    assert evaluate(-reference, image) == pytest.approx(expected)
+
+
+def test_equal_images(volumes):
+    reference, _ = volumes
+    assert evaluate(reference, reference) == {"psnr": float("inf"), "ssim": pytest.approx(1), "nmse": 0}
+
+
+def test_one_slice_and_single_precision(volumes):
+    reference, image = volumes
+    one = evaluate(reference[1], image[1])
+    assert one == pytest.approx(evaluate(reference[1:2], image[1:2]))
+    assert one == pytest.approx(evaluate(reference[1].astype("f4"), image[1].astype("f4")), rel=1e-5)
+    assert all(type(value) is float for value in one.values())
+
+
+@pytest.mark.parametrize(
+    ("reference", "image", "message"),
+    [
+        (np.ones((8, 8)), np.ones((8, 9)), r"\(8, 9\), but the reference has \(8, 8\)"),
+        (np.ones((8, 8)), np.ones((1, 8, 8)), r"\(1, 8, 8\), but the reference has \(8, 8\)"),
+        (np.ones((1, 1, 8, 8)), np.ones((1, 1, 8, 8)), "accepted are"),
+        (np.zeros((8, 8)), np.ones((8, 8)), "zero everywhere"),
+        (np.ones((8, 8)), np.full((8, 8), np.nan), "image holds NaN"),
+        (np.full((8, 8), np.inf), np.ones((8, 8)), "reference holds NaN"),
+    ],
+)
+def test_bad_images(reference, image, message):
+    for metric in (psnr, ssim, nmse, evaluate):
+        with pytest.raises(InvalidInput, match=message):
+            metric(reference, image)
+
+
+def test_too_small_for_ssim():
+    with pytest.raises(InvalidInput, match="at least 7 x 7"):
+        ssim(np.ones((6, 8)), np.ones((6, 8)))
