@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,11 @@ def one_coil(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def tiny_prior(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained network, small enough to run a hundred steps in a second."""
+    return make_prior(tmp_path_factory.mktemp("prior") / "tiny.safetensors")
+
+
+def make_prior(path: Path, factor: float = 1.0) -> Path:
+    """A prior file whose weights are random numbers times a factor."""
     import torch
 
     from napari_lossguide.priors.load import save_prior
@@ -39,9 +45,9 @@ def tiny_prior(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     torch.manual_seed(0)
     network = UNet(2, (8, 8), 1, 1)
-    path = tmp_path_factory.mktemp("prior") / "tiny.safetensors"
-    info = {"name": "tiny", "sigma_data": 0.25, "licence": "none", "trained_on": "nothing"}
-    save_prior(path, network.state_dict(), network.config, info)
+    state = {name: factor * value for name, value in network.state_dict().items()}
+    info = {"name": path.stem, "sigma_data": 0.25, "licence": "none", "trained_on": "nothing"}
+    save_prior(path, state, network.config, info)
     return path
 
 
@@ -295,31 +301,33 @@ def test_progress_on_a_terminal_and_ctrl_c(one_coil: Path, tiny_prior: Path, tmp
     assert {p.name for p in tmp_path.iterdir()} == {one_coil.name}
 
 
-def test_a_diverging_run_says_so(
-    one_coil: Path, tiny_prior: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_diverging_run_says_so(one_coil: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    broken = make_prior(tmp_path / "broken.safetensors", factor=float("nan"))
     out = tmp_path / "out.npz"
-    argv = [
-        "recon",
-        str(one_coil),
-        "-o",
-        str(out),
-        "--prior",
-        str(tiny_prior),
-        "--method",
-        "loss-guidance",
-        "--steps",
-        "200",
-    ]
-    strength = ["--set", "guidance.strength=1e30"]
-    code = main([*argv, *strength])
-    message = capsys.readouterr().err
-    if code == 2:  # out of the parameter's range: the largest value it takes cannot diverge
-        assert "guidance.strength" in message
-    else:
-        assert code == 1 and "diverged" in message
-    assert len(message.splitlines()) == 1
+    argv = ["recon", str(one_coil), "-o", str(out), "--prior", str(broken), "--device", "cpu"]
+    assert "diverged" in error_of(capsys, argv, code=1)
     assert not out.exists()
+
+
+def test_out_of_memory_is_one_sentence_and_other_failures_are_not_hidden(
+    one_coil: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from napari_lossguide.recon import engine
+
+    def failing(message: str) -> None:
+        def steps(*_: object, **__: object) -> Iterator[None]:
+            raise RuntimeError(message)
+            yield
+
+        monkeypatch.setattr(engine, "reconstruction", steps)
+
+    argv = ["recon", str(one_coil), "-o", str(tmp_path / "out.npz"), "--method", "zero-filled"]
+    failing("CUDA out of memory. Tried to allocate 2 GiB.\nDetails")
+    assert "out of memory" in error_of(capsys, argv, code=1)
+    failing("a mistake in the program")
+    with pytest.raises(RuntimeError, match="a mistake"):
+        main(argv)
+    assert not (tmp_path / "out.npz").exists()
 
 
 # The other commands ---------------------------------------------------------------------------------------------------
@@ -450,6 +458,10 @@ def test_train_complains_before_it_starts(tmp_path: Path, capsys: pytest.Capture
     config.write_text('name = "tiny"\n[[train]]\npath = "slices.npz"\n')
     assert "slices.npz" in error_of(capsys, argv)
     assert not out.exists()
+
+
+def test_demo_refuses_a_screenshot_it_cannot_write(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "missing" in error_of(capsys, ["demo", "--screenshot", str(tmp_path / "missing" / "demo.png")])
 
 
 def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:

@@ -53,6 +53,7 @@ def test_a_drawn_mask_fits_one_shape_only():
         {"shape": [6, 5], "bits": "//"},
         {"shape": [6, 50], "bits": "/////w=="},
         {"shape": [6, 5], "bits": "not base64!"},
+        {"shape": [6, 5], "bits": "/!////w=="},
         {"shape": [6, 5], "bits": 7},
         {"shape": [-6, -5], "bits": "/////w=="},
     ],

@@ -19,12 +19,15 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from napari_lossguide.operators.conjugate_gradient import conjugate_gradient
+from napari_lossguide.operators.conjugate_gradient import conjugate_gradient, inner
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from napari_lossguide.types import Problem
+
+ROUNDING = 1e-6
+"""Error of A^H (y - A D) relative to |y| in float32, with a margin."""
 
 
 class ProximalParams(BaseModel):
@@ -36,8 +39,8 @@ class ProximalParams(BaseModel):
         gt=0,
         le=1000,
         title="Guidance strength γ",
-        description="Weight of the measured data against the prior, no unit. 1 trusts the noise level that was measured; "
-        "larger follows the data (noisier), smaller the prior. "
+        description="Weight of the measured data against the prior, no unit. 1 trusts the measured noise level; "
+        "larger follows the data, smaller the prior. "
         "Without effect where the data are met exactly.",
         json_schema_extra={"live": True, "scale": "log", "slider": [0.01, 100]},
     )
@@ -69,6 +72,7 @@ class ProximalGuidance:
 
     def __init__(self, problem: Problem, sigma_data: float) -> None:
         self.problem, self.sigma_data = problem, sigma_data
+        self.rounding = ROUNDING * inner(problem.y, problem.y).sqrt()[..., 0]
 
     def damping(self, sigma: float, params: ProximalParams) -> float:
         """1/w of (w^-1 I + A^H A) delta = A^H (y - A D). Zero means that the data are met exactly."""
@@ -95,6 +99,11 @@ class ProximalGuidance:
         r = A.adjoint(y - A.forward(d))
         r = r if d.is_complex() else r.real
         delta = conjugate_gradient(
-            lambda v: damping * v + A.normal(v), r, r * 0, max_iter=params.iterations, tolerance=params.tolerance
+            lambda v: damping * v + A.normal(v),
+            r,
+            r * 0,
+            max_iter=params.iterations,
+            tolerance=params.tolerance,
+            floor=self.rounding,
         )
         return d + delta

@@ -46,7 +46,7 @@ def espirit_maps(
     Raises
     ------
     InvalidInput
-        If the fully acquired centre is too small.
+        If the fully acquired centre is too small or holds no signal.
     """
     available = calibration_width(mask)
     if available < LEAST_CALIBRATION:
@@ -55,13 +55,20 @@ def espirit_maps(
             f"the fully acquired centre of k-space is {available} points wide, "
             f"{LEAST_CALIBRATION} are needed; use a larger center_fraction or give the maps."
         )
-    from sigpy.mri.app import EspiritCalib
-
-    maps = EspiritCalib(
-        kspace, calib_width=min(width, available), kernel_width=KERNEL, crop=crop, show_pbar=False
-    ).run()
-    if not np.abs(maps).any():
+    width = min(width, available)
+    top, left = (n // 2 - width // 2 for n in mask.shape)
+    alive = kspace[:, top : top + width, left : left + width].any(axis=(1, 2))
+    if not alive.any():
         raise InvalidInput(
             "The calibration lines hold no signal, so the coil maps are empty; check the k-space's centre."
         )
-    return np.asarray(maps, dtype=np.complex64)
+    from sigpy.mri.app import EspiritCalib
+
+    # SigPy divides by the phase of the first coil, which must not be a dead one.
+    maps = np.zeros(kspace.shape, np.complex64)
+    maps[alive] = EspiritCalib(kspace[alive], calib_width=width, kernel_width=KERNEL, crop=crop, show_pbar=False).run()
+    if not np.isfinite(maps).all() or not maps.any():
+        raise InvalidInput(
+            "ESPIRiT finds no coil maps in the calibration lines (do they hold noise alone?); give the maps."
+        )
+    return maps

@@ -20,7 +20,13 @@ def inner(a: Tensor, b: Tensor) -> Tensor:
 
 
 def conjugate_gradient(
-    apply: Callable[[Tensor], Tensor], b: Tensor, x: Tensor, *, max_iter: int, tolerance: float = 1e-5
+    apply: Callable[[Tensor], Tensor],
+    b: Tensor,
+    x: Tensor,
+    *,
+    max_iter: int,
+    tolerance: float = 1e-5,
+    floor: Tensor | float = 0.0,
 ) -> Tensor:
     """Solve apply(x) = b from the given start.
 
@@ -30,6 +36,8 @@ def conjugate_gradient(
     b, x : right-hand side and start, real or complex, (B, ...).
     max_iter : iterations at most.
     tolerance : a sample stops moving when |r| <= tolerance |b|; the loop ends when all have stopped.
+    floor : |r| below which r is the rounding error of how b was computed, a number or (B, 1, ..., 1). In a singular
+        system this error has a part that the map cannot reach, which would otherwise be followed without bound.
 
     Returns
     -------
@@ -37,7 +45,7 @@ def conjugate_gradient(
     """
     r = b - apply(x)
     p = r
-    rr, stop = inner(r, r), tolerance**2 * inner(b, b)
+    rr, stop = inner(r, r), (tolerance**2 * inner(b, b)).clamp(min=floor**2)
     for _ in range(max_iter):
         active = rr > stop
         if not bool(active.any()):

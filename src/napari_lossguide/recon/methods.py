@@ -205,9 +205,9 @@ DIFFUSION = (
         "Peer 2023 (ETH thesis), mended",
         "Gradient steps on the data loss; one target at every noise level, whatever the batch.",
         KarrasSchedule,
-        AncestralSampler,
+        DDIMSampler,
         LossGuidance,
-        defaults={"guidance.strength": 1.0, "schedule.steps": 100},
+        defaults={"guidance.strength": 1.5},
     ),
     Method(
         "loss-guidance-thesis",

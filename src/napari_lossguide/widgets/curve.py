@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import QSize, Qt
-from qtpy.QtGui import QColor, QPalette
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_lossguide.widgets.boxes import ComboBox
@@ -19,11 +18,8 @@ if TYPE_CHECKING:
 
 # What can be plotted: title, help.
 QUANTITIES = {
-    "residual": (
-        "Residual ‖Ax − y‖ / (σ√m)",
-        "Distance from the data in units of the noise: 1 (dashed) explains them.",
-    ),
-    "loss": ("Loss |Ax − y|² / |y|²", "Squared distance from the data, relative to their size."),
+    "residual": ("Data residual", "‖Ax − y‖ / (σ√m), distance from the data; at 1 (dashed) they are explained."),
+    "loss": ("Data loss", "|Ax − y|² / |y|², squared distance from the data relative to their size."),
     "sigma": ("Noise level σ", "Noise level of the diffusion at each step."),
 }
 AXES = {"step": "step", "sigma": "σ"}
@@ -98,11 +94,12 @@ class Curve(QWidget):
         self._plot.setAccessibleName("Convergence curve")
         self._plot.addItem(self._marks)
         self._plot.addItem(self._target, ignoreBounds=True)
-        self.set_foreground(self.palette().color(QPalette.ColorRole.WindowText).name(QColor.NameFormat.HexRgb))
+        self.set_foreground(GREY)
         header = QHBoxLayout()
         header.addWidget(self._quantity, 1)
         header.addWidget(QLabel("over"))
         header.addWidget(self._over)
+        self._over.setMinimumContentsLength(4)
         self._over.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -123,7 +120,15 @@ class Curve(QWidget):
         # No line joins the end of one slice to the start of the next.
         gaps = [i for i in range(1, len(x)) if self._points[i].slice != self._points[i - 1].slice]
         self._line.setData(np.insert(x, gaps, np.nan), np.insert(y, gaps, np.nan))
+        self._fit(y, with_one=key == "residual")
         self._draw_marks()
+
+    def _fit(self, y: np.ndarray, *, with_one: bool) -> None:
+        """Show the whole curve, and the noise level with it."""
+        shown = [*y[np.isfinite(y)], *([0.0] if with_one else [])]
+        low, high = (min(shown), max(shown)) if shown else (0.0, 0.0)
+        slack = max(0.12 * (high - low), 0.02)
+        self._plot.setYRange(low - slack, high + slack, padding=0)
 
     def _coordinates(self, points: Sequence[Point]) -> tuple[np.ndarray, np.ndarray]:
         over = self._over.currentData()

@@ -100,19 +100,20 @@ class Travel:
         return (value - self.low) / (self.high - self.low)
 
 
-def editor_for(field: FieldInfo) -> Editor:
+def editor_for(field: FieldInfo, hints: Mapping[str, Any]) -> Editor:
     """Build the editor of a pydantic field.
 
     ``bool`` is a check box, ``Literal`` a combo box, ``int`` and ``float`` a spin box, ``str`` a line, ``X | None`` an
     editor with a check box that says whether there is a value. A number marked ``json_schema_extra={"live": True}``
-    gets a slider too, over ``"slider": [low, high]`` or its limits, in ratios if ``"scale"`` is ``"log"``.
+    gets a slider too, over ``"slider": [low, high]`` or its limits, in ratios if ``"scale"`` is ``"log"``. `hints` are
+    more of these, and go first.
 
     Raises
     ------
     TypeError
         If the field has another type: a mistake of the programmer, not of the user.
     """
-    return _editor(field.annotation, list(field.metadata), extra(field))
+    return _editor(field.annotation, list(field.metadata), {**extra(field), **hints})
 
 
 def extra(field: FieldInfo) -> dict[str, Any]:

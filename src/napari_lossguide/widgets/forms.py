@@ -25,6 +25,7 @@ class ParamsForm(QWidget):
     model : the class; each field needs a default or an entry in `values`.
     values : starting values by field name; the model's defaults where absent.
     only : names of the fields to show, in this order; all when None.
+    hints : more hints by field name, over those of the model.
 
     Attributes
     ----------
@@ -39,10 +40,16 @@ class ParamsForm(QWidget):
     changed = Signal(str, object)
 
     def __init__(
-        self, model: type[BaseModel], values: Mapping[str, Any] | None = None, only: Sequence[str] | None = None
+        self,
+        model: type[BaseModel],
+        values: Mapping[str, Any] | None = None,
+        only: Sequence[str] | None = None,
+        *,
+        hints: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         super().__init__()
         self.model = model
+        self._hints = hints or {}
         self._editors: dict[str, Editor] = {}
         self._last: dict[str, Any] = {}
         outer = QVBoxLayout(self)
@@ -95,7 +102,8 @@ class ParamsForm(QWidget):
         next(x for x in layouts if x is not None and x.indexOf(editor) >= 0).setRowVisible(editor, visible)
 
     def _add(self, name: str, field: FieldInfo, start: Mapping[str, Any]) -> None:
-        editor, title = editor_for(field), field.title or name.replace("_", " ").capitalize()
+        editor = editor_for(field, self._hints.get(name, {}))
+        title = field.title or name.replace("_", " ").capitalize()
         value = start[name] if name in start else field.get_default(call_default_factory=True)
         editor.set(value)
         describe(editor.widget, name, title, help_text(name, field))

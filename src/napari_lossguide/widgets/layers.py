@@ -81,8 +81,8 @@ def show_image(
             colormap=colormap,
             **placed(scale, data.ndim),
         )
+    layer.metadata[KEY] = kept  # before the data, whose event others listen to
     layer.data = data
-    layer.metadata[KEY] = kept
     _place(layer, scale)
     if renew:
         _set_contrast(layer, contrast_limits or _limits(data), colormap)
@@ -119,8 +119,8 @@ def show_mask(
         return viewer.add_labels(
             labels, name=name, metadata={KEY: kept}, colormap=colours, opacity=0.8, **placed(scale, 2)
         )
-    layer.data = labels
     layer.metadata[KEY] = kept
+    layer.data = labels
     _place(layer, scale)
     return layer
 

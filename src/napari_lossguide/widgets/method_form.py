@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QGroupBox, QVBoxLayout, QWidget
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QFormLayout, QGroupBox, QToolButton, QVBoxLayout, QWidget
 
 from napari_lossguide.recon.methods import Method
-from napari_lossguide.widgets.forms import ParamsForm, collapsible
+from napari_lossguide.widgets.forms import ParamsForm
 
 LIVE_TITLE = "Live: takes effect at the next step"
 
@@ -61,6 +61,8 @@ class MethodForm(QWidget):
         content = self._section(sorted(self._method.live_knobs))  # guidance before sampler
         if content is None:
             return None
+        for form in content.findChildren(QFormLayout):
+            form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapAllRows)  # long sliders
         group = QGroupBox(LIVE_TITLE)
         box = QVBoxLayout(group)
         box.setContentsMargins(8, 4, 8, 8)
@@ -87,12 +89,26 @@ class MethodForm(QWidget):
             self.live_changed.emit(f"{part}.{name}", float(value))
 
 
-def more(title: str, *widgets: QWidget | None) -> QWidget:
-    """Fold widgets under a titled line."""
-    content = QWidget()
-    layout = QVBoxLayout(content)
-    layout.setContentsMargins(0, 0, 0, 0)
-    for widget in widgets:
-        if widget is not None:
-            layout.addWidget(widget)
-    return collapsible(title, content)
+class Fold(QWidget):
+    """Widgets under a title that shows and hides them; hidden at first, and as high as they need when shown."""
+
+    def __init__(self, title: str, *widgets: QWidget | None) -> None:
+        super().__init__()
+        self.button, self._content = QToolButton(), QWidget()
+        self.button.setText(title)
+        self.button.setCheckable(True)
+        self.button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.button.toggled.connect(self._fold)
+        inside, layout = QVBoxLayout(self._content), QVBoxLayout(self)
+        for box in (inside, layout):
+            box.setContentsMargins(0, 0, 0, 0)
+        for widget in widgets:
+            if widget is not None:
+                inside.addWidget(widget)
+        layout.addWidget(self.button)
+        layout.addWidget(self._content)
+        self._fold(False)
+
+    def _fold(self, shown: bool) -> None:
+        self.button.setArrowType(Qt.ArrowType.DownArrow if shown else Qt.ArrowType.RightArrow)
+        self._content.setVisible(shown)

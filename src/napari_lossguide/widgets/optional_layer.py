@@ -8,7 +8,7 @@ from napari_lossguide.widgets.panel import LayerCombo
 
 
 class OptionalLayerCombo(LayerCombo):
-    """`LayerCombo` whose first entry, with the text given as `empty`, stands for no layer; it is chosen at the start."""
+    """`LayerCombo` whose first entry, named by `empty`, stands for no layer; it is chosen at the start."""
 
     @property
     def layer(self) -> Layer | None:

@@ -52,8 +52,8 @@ def take_pixels(layer: Any, dims: Any, *, every_slice: bool = False) -> Pixels:
     count = int(np.prod([source.shape[axis] for axis in kept]))
     if count > MOST_PIXELS:
         raise InvalidInput(
-            f"The layer {layer.name!r} would give {count:.3g} points of k-space per coil; at most {MOST_PIXELS:.3g} are "
-            "accepted: crop it, or take one slice."
+            f"The layer {layer.name!r} would give {count:.3g} points of k-space per coil; at most {MOST_PIXELS:.3g} "
+            "are accepted: crop it, or take one slice."
         )
     array = np.asarray(source[_selection(layer, dims, kept)])
     order = sorted(kept)

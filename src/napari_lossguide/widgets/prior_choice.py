@@ -24,11 +24,14 @@ class PriorChoice(QWidget):
         super().__init__()
         self._box = ComboBox()
         self._box.setAccessibleName("Prior")
+        self._box.setMinimumContentsLength(4)
         self._box.setPlaceholderText("none bundled: choose a file…")
         for info in list_priors():
             self._add(info, info.name)
-        button = QPushButton("File…")
+        button = QPushButton("…")
         button.setToolTip("Use a prior from a .safetensors file, such as one trained with `lossguide train`.")
+        button.setAccessibleName("Prior from a file")
+        button.setMaximumWidth(28)
         button.clicked.connect(self._browse)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -44,7 +47,7 @@ class PriorChoice(QWidget):
             If there is none.
         """
         if self._box.currentIndex() < 0:
-            raise InvalidInput("No prior is chosen; press File… next to Prior and take a .safetensors file.")
+            raise InvalidInput("No prior is chosen; press … next to Prior and take a .safetensors file.")
         return str(self._box.currentData())
 
     def select(self, name: str) -> None:

@@ -40,7 +40,7 @@ class RecipeRow(QWidget):
         buttons = (
             (
                 "Copy recipe",
-                "Copy everything that decides this run, as JSON for `lossguide recon --recipe`.",
+                "Copy all that decides this run, as JSON for `lossguide recon --recipe`.",
                 self.copy,
             ),
             ("Save recipe…", "Save the recipe as a file.", self.ask_and_save),

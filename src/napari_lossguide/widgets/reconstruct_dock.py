@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from napari.utils.theme import get_theme
 from qtpy.QtCore import QEvent
 
 from napari_lossguide.data.kdata import KData
@@ -202,11 +203,16 @@ class ReconstructDock(Panel):
         if self._job is not None:
             self._job.set_preview(enabled)
 
+    def _follow_theme(self, event: Any = None) -> None:
+        self.panel.curve.set_foreground(get_theme(self._viewer.theme).text.as_hex())
+
     def _build(self) -> None:
         self.body.addWidget(self.settings)
         self.body.addWidget(RecipeRow(self.recipe, self.load_recipe, self.status.show_text, self.attempt))
         self.body.addStretch(1)
         self.layout().insertWidget(1, self.panel)
+        self.listen(self._viewer.events.theme, self._follow_theme)
+        self._follow_theme()
         self.panel.run.connect(self.start)
         self.panel.cancel.connect(self.cancel)
         self.panel.paused.connect(self._pause)

@@ -9,12 +9,12 @@ from qtpy.QtWidgets import QCheckBox, QLabel, QVBoxLayout, QWidget
 
 from napari_lossguide.data.kdata import KData
 from napari_lossguide.recon.live import Change
-from napari_lossguide.recon.methods import METHODS
+from napari_lossguide.recon.methods import METHODS, Method
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.types import InvalidInput
 from napari_lossguide.widgets.boxes import ComboBox
 from napari_lossguide.widgets.forms import ParamsForm, form_layout
-from napari_lossguide.widgets.method_form import MethodForm, more
+from napari_lossguide.widgets.method_form import Fold, MethodForm
 from napari_lossguide.widgets.optional_layer import OptionalLayerCombo
 from napari_lossguide.widgets.panel import LayerCombo, Panel
 from napari_lossguide.widgets.prior_choice import PriorChoice
@@ -44,12 +44,15 @@ class ReconstructSettings(QWidget):
         self._viewer = viewer
         self.input = LayerCombo(panel, viewer, self._is_input, "no k-space yet")
         self.mask = OptionalLayerCombo(panel, viewer, lambda layer: isinstance(layer, Labels), "as acquired")
-        self.method, self.device = _combo({m.name: m.title for m in METHODS.values()}), _combo(DEVICES)
+        self.method = _combo({m.name: m.title for m in METHODS.values()})
+        for index, method in enumerate(METHODS.values()):
+            self.method.setItemData(index, about(method), Qt.ItemDataRole.ToolTipRole)
+        self.device = _combo(DEVICES)
         self.prior = PriorChoice()
         self.sampling = ParamsForm(Recipe, only=["samples", "seed"])
         self.advanced = ParamsForm(Recipe, only=["image", "noise_std", "calibration", "batch"])
         self.phase, self.replay = QCheckBox("Phase as a layer too"), QCheckBox()
-        self._facts, self._summary = _small_label(), _small_label()
+        self._facts = QLabel()
         self._changes: tuple[Change, ...] = ()
         self._build()
         self.input.layer_changed.connect(self.show_facts)
@@ -154,18 +157,19 @@ class ReconstructSettings(QWidget):
 
     def _build(self) -> None:
         rows = form_layout()
-        names = {"Input": self.input, "Mask": self.mask, "Method": self.method, "Prior": self.prior}
+        names: dict[str, QWidget] = {"Input": self.input, "Mask": self.mask, "Method": self.method, "Prior": self.prior}
         for name, widget in names.items():
             widget.setAccessibleName(name)
             rows.addRow(name, widget)
-        rows.insertRow(1, "", self._facts)
-        rows.insertRow(4, "", self._summary)
+        rows.insertRow(1, self._facts)
+        self._facts.setWordWrap(True)
+        self._facts.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._rows = rows
         self.mask.setToolTip("Use only these points of k-space; 'as acquired' uses all that were measured.")
         self.phase.setToolTip("Adds the phase of the image as a second layer, hidden at first.")
         self.replay.hide()
         self._slot, self._folded = QVBoxLayout(), QVBoxLayout()
-        self._more = more("More settings", _holder(self._folded), self.advanced, self._device_row(), self.phase)
+        self._more = Fold("More settings", _holder(self._folded), self.advanced, self._device_row(), self.phase)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(rows)
@@ -190,11 +194,14 @@ class ReconstructSettings(QWidget):
         self._slot.addWidget(self.form)
         if self.form.folded is not None:
             self._folded.addWidget(self.form.folded)
-        self.method.setToolTip(f"{chosen.summary}\n{chosen.paper}".strip())
-        self._summary.setText(chosen.summary)
-        self._summary.setToolTip(chosen.paper)
+        self.method.setToolTip(about(chosen))
         self._rows.setRowVisible(self.prior, chosen.needs_prior)
         self.sampling.setVisible(chosen.needs_prior)
+
+
+def about(method: Method) -> str:
+    """What a method does and who says so."""
+    return f"{method.summary}\n{method.paper}".strip()
 
 
 def facts(kdata: KData, mask: Layer | None) -> str:
@@ -232,13 +239,6 @@ def _holder(layout: QVBoxLayout) -> QWidget:
     widget = QWidget()
     widget.setLayout(layout)
     return widget
-
-
-def _small_label() -> QLabel:
-    label = QLabel()
-    label.setWordWrap(True)
-    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    return label
 
 
 def _clear(layout: QVBoxLayout) -> None:

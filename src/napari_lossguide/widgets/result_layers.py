@@ -16,6 +16,7 @@ from napari_lossguide.widgets import layers
 from napari_lossguide.widgets.views import result_of
 
 PREVIEW = "Live preview"
+BRIGHTER = 1.4  # bright tissue after the reconstruction over the same in the zero-filled image, roughly
 
 
 class RunPreview:
@@ -65,7 +66,8 @@ def run_limits(kdata: KData) -> tuple[float, float]:
     """Contrast limits that stay the same during a run: of the true image if known, else of the zero-filled one."""
     if kdata.reference is not None:
         return display_limits(kdata.reference, "magnitude")
-    return display_limits(rss(ifft2c(kdata.kspace[kdata.n_slices // 2])), "magnitude")
+    low, high = display_limits(rss(ifft2c(kdata.kspace[kdata.n_slices // 2])), "magnitude")
+    return low, high * (1 if kdata.fully_sampled else BRIGHTER)
 
 
 def show_result(viewer: Any, result: Result, kdata: KData, *, phase: bool) -> Image:

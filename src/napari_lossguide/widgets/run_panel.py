@@ -63,7 +63,7 @@ class RunPanel(QWidget):
         super().__init__()
         self.state: State = "idle"
         self.button, self.pause = QPushButton(), QPushButton("Pause")
-        self.preview = QCheckBox("Live preview")
+        self.preview = QCheckBox("Preview")
         self.bar, self.where, self.times = QProgressBar(), QLabel(), QLabel()
         self.curve = Curve()
         self._clock, self._waiting = Clock(), False
@@ -90,6 +90,7 @@ class RunPanel(QWidget):
         """A run starts: nothing is known of its length yet."""
         self._clock = Clock()
         self.curve.clear()
+        self.curve.show()
         self.bar.setRange(0, 0)
         self._heartbeat.start()
         self.set_state("running")
@@ -125,9 +126,11 @@ class RunPanel(QWidget):
 
     def _build(self) -> None:
         self.preview.setChecked(True)
-        self.preview.setToolTip("Show the estimate on the canvas while it converges; off is a little faster.")
+        self.preview.setToolTip("Show the estimate live on the canvas while it converges; off is a little faster.")
         self.pause.setCheckable(True)
         self.pause.setToolTip("Hold the run after this step; the live knobs can still be turned.")
+        self.curve.hide()  # until there is something to see
+        self.where.setText("Ready")
         self.bar.setTextVisible(False)
         self.bar.setFixedHeight(8)
         self.bar.setAccessibleName("Progress")
@@ -136,6 +139,7 @@ class RunPanel(QWidget):
         buttons, below = QHBoxLayout(), QHBoxLayout()
         buttons.addWidget(self.button, 2)
         buttons.addWidget(self.pause, 1)
+        buttons.addWidget(self.preview)
         below.addWidget(self.where, 1)
         below.addWidget(self.times)
         layout = QVBoxLayout(self)
@@ -144,7 +148,6 @@ class RunPanel(QWidget):
         layout.addLayout(buttons)
         layout.addWidget(self.bar)
         layout.addLayout(below)
-        layout.addWidget(self.preview)
         layout.addWidget(self.curve, 1)
         self.button.clicked.connect(lambda: self.run.emit() if self.state == "idle" else self.cancel.emit())
         self.pause.toggled.connect(self._toggle_pause)

@@ -8,21 +8,19 @@ thread ends up as a `Failure`, because napari's own worker loses every RuntimeEr
 from __future__ import annotations
 
 import logging
-import re
-import sys
 import threading
 import traceback
 from collections import deque
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.qt.threading import FunctionWorker, create_worker
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_lossguide.types import Cancelled, Diverged, InvalidInput
+from napari_lossguide.widgets.failure import Failure, failure, free_gpu_cache
 
 if TYPE_CHECKING:
     from napari_lossguide.recon.live import Live
@@ -65,24 +63,6 @@ class Preview:
     slice: int
     step: int
     image: np.ndarray
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why there is no result.
-
-    Attributes
-    ----------
-    sentence : for people, as it is shown in the dock.
-    detail : the traceback, for the tool tip and the log; empty for errors that the sentence says in full.
-    cancelled : the person asked for it.
-    image : last finite estimate, float32 (ny, nx), where the sampler had one.
-    """
-
-    sentence: str
-    detail: str = ""
-    cancelled: bool = False
-    image: np.ndarray | None = None
 
 
 class Mailbox:
@@ -129,7 +109,7 @@ class Run:
             self.outcome = failure(error)
             traceback.clear_frames(error.__traceback__)  # they hold the tensors
         if isinstance(self.outcome, Failure):
-            _free_gpu_cache()
+            free_gpu_cache()
 
     def _walk(self) -> Result:
         self.live.checkpoint()
@@ -153,41 +133,6 @@ class Run:
     def fetch(self) -> list[Point]:
         """Points since the last call."""
         return [self.points.popleft() for _ in range(len(self.points))]
-
-
-def failure(error: BaseException) -> Failure:
-    """Turn whatever was raised during a run into one sentence.
-
-    Nothing of the error is kept: its traceback holds tensors, which must go before the GPU's cache can be freed.
-    """
-    if isinstance(error, Cancelled):
-        return Failure("Cancelled.", cancelled=True)
-    if isinstance(error, InvalidInput):
-        return Failure(str(error))
-    if isinstance(error, Diverged):
-        return Failure(str(error), image=error.image)
-    detail = "".join(traceback.format_exception(error))
-    LOG.error("The reconstruction failed.\n%s", detail)
-    return Failure(_sentence(error), detail)
-
-
-def _sentence(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    if type(error).__name__ == "OutOfMemoryError" or "out of memory" in text:  # by name: torch stays unimported here
-        size = re.search(r"[Tt]ried to allocate ([\d.]+ \w+)", text)
-        need = f"{size[1]} more were asked for" if size else "the run does not fit"
-        return f"Out of memory on the GPU: {need}; try fewer samples, a smaller image or the CPU."
-    if isinstance(error, MemoryError) or "DefaultCPUAllocator" in text:
-        return "Out of memory: the run does not fit; try fewer samples or a smaller image."
-    if isinstance(error, ImportError):
-        return f"A library that this run needs cannot be loaded: {text}."
-    return f"The reconstruction failed with {type(error).__name__}: {text[:300] or 'no message'}"
-
-
-def _free_gpu_cache() -> None:
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
-        torch.cuda.empty_cache()
 
 
 def _stop(run: Run) -> bool:
@@ -297,3 +242,46 @@ class Job(QObject):
         self._timer.stop()
         self._tick()
         self.ended.emit(self._run.outcome)
+
+
+class Errand(QObject):
+    """A function in a worker thread whose value, or Failure, comes back in the main thread.
+
+    Of several errands started one after another only the last one's value is delivered.
+
+    Signals
+    -------
+    ended(value or Failure)
+    """
+
+    ended = Signal(object)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._latest: object = None
+
+    def start(self, function: Callable[[], Any], title: str) -> None:
+        """Run a function that touches neither layers nor widgets."""
+        box: list[Any] = []
+        worker = create_worker(_Caught(function, box, title), _start_thread=False)
+        self._latest = box
+        worker.finished.connect(partial(self._deliver, box))
+        worker.start()
+
+    def _deliver(self, box: list[Any]) -> None:
+        if box is self._latest:
+            self.ended.emit(box[0])
+
+
+class _Caught:
+    def __init__(self, function: Callable[[], Any], box: list[Any], title: str) -> None:
+        self._function, self._box, self._title = function, box, title
+
+    def __repr__(self) -> str:
+        return self._title
+
+    def __call__(self) -> None:
+        try:
+            self._box.append(self._function())
+        except BaseException as error:  # noqa: BLE001 (napari would lose it)
+            self._box.append(failure(error))

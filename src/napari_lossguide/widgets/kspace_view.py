@@ -1,0 +1,181 @@
+"""How k-space and its image are shown: views, coils, which of the two layers. The lower part of the K-space dock."""
+
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Image, Layer
+from qtpy.QtCore import QSignalBlocker, Qt
+from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QWidget
+
+from napari_lossguide.data.display import VIEWS
+from napari_lossguide.data.kdata import KData
+from napari_lossguide.widgets import layers
+from napari_lossguide.widgets.boxes import ComboBox, Slider
+from napari_lossguide.widgets.panel import GridBox, Panel, Sentence, heading
+from napari_lossguide.widgets.views import COMBINED, held, picture_name
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+SHOWN = {"kspace": ("k-space", "log-magnitude"), "image": ("image", "magnitude")}
+TIPS = {"kspace": "The layer of the k-space.", "image": "The layer of the inverse Fourier transform."}
+
+
+class KSpaceView(QWidget):
+    """Controls of the layers that show one `KData`; hidden until there is one.
+
+    Parameters
+    ----------
+    panel : the dock it lives in.
+    viewer : napari's viewer, or a viewer model.
+
+    Attributes
+    ----------
+    kdata : what is shown, or None.
+    boxes, views : by role, ``"kspace"`` and ``"image"``: whether the layer is there, and which view it shows.
+    combine, coil : coils combined, or one of them, from 1.
+    """
+
+    def __init__(self, panel: Panel, viewer: "ViewerModel") -> None:
+        super().__init__()
+        self.kdata: KData | None = None
+        self._panel, self._viewer = panel, viewer
+        self.badge, self.summary = Sentence("Simulation"), Sentence("Summary")
+        self.boxes, self.views = {}, {}
+        for role, (title, _) in SHOWN.items():
+            self.boxes[role], self.views[role] = QCheckBox(title.capitalize()), ComboBox()
+            self.boxes[role].setToolTip(TIPS[role])
+            self.views[role].addItems(VIEWS)
+            self.views[role].setAccessibleName(f"View of the {title}")
+        self.combine = QCheckBox("Combine coils (root sum of squares)")
+        self.combine.setChecked(True)
+        self.combine.setToolTip("Phase, real and imaginary part exist for one coil only: that of the slider.")
+        self.coil, self.coil_row, self._coil_text = Slider(Qt.Orientation.Horizontal), QWidget(), QLabel()
+        self.coil.setAccessibleName("Coil")
+        self.grid = GridBox(panel, viewer)
+        self._build()
+        self._connect()
+
+    def show_new(self, kdata: KData) -> tuple[Image, Image]:
+        """Show other data in their usual views; returns the layers of k-space and image."""
+        self._adopt(kdata)
+        for role, (_, kind) in SHOWN.items():
+            with QSignalBlocker(self.views[role]):
+                self.views[role].setCurrentText(kind)
+        with QSignalBlocker(self.combine):
+            self.combine.setChecked(True)
+        pair = layers.add_kspace(self._viewer, kdata)
+        self._mirror()
+        self.grid.suggest()
+        self._viewer.reset_view()
+        return pair
+
+    def show_again(self, kdata: KData) -> None:
+        """Show new values of the same thing: views, coil and contrast stay, and a layer that is gone stays away."""
+        self._adopt(kdata)
+        for role in SHOWN:
+            if self._layer(role) is not None:
+                self._show(role)
+
+    def pick_up(self, kdata: KData) -> None:
+        """Make the controls fit data that have their layers already."""
+        self._adopt(kdata)
+        for role, layer in ((role, self._layer(role)) for role in SHOWN):
+            if layer is not None:
+                with QSignalBlocker(self.views[role]), QSignalBlocker(self.combine), QSignalBlocker(self.coil):
+                    self.views[role].setCurrentText(held(layer).get("view", SHOWN[role][1]))
+                    coil = held(layer).get("coil")
+                    self.combine.setChecked(coil is None)
+                    self.coil.setValue(1 if coil is None else coil + 1)
+        self._tell_coil()
+        self._mirror()
+
+    def _adopt(self, kdata: KData) -> None:
+        self.kdata = kdata
+        with QSignalBlocker(self.coil):
+            self.coil.setRange(1, kdata.n_coils)
+        for widget in (self.combine, self.coil_row):
+            widget.setVisible(kdata.n_coils > 1)
+        self.badge.show_text(f"SIMULATION, not measured: {kdata.source}" if kdata.simulated else "", colour="warning")
+        self.summary.show_text(describe_kdata(kdata))
+        self.setVisible(True)
+        self._tell_coil()
+
+    def _show(self, role: str) -> None:
+        if self.kdata is None:
+            return
+        kind = self.views[role].currentText()
+        combined = self.kdata.n_coils == 1 or (self.combine.isChecked() and kind in COMBINED)
+        show = layers.show_kspace if role == "kspace" else layers.show_coil_image
+        show(self._viewer, self.kdata, kind, None if combined else self.coil.value() - 1)
+
+    def _layer(self, role: str) -> Layer | None:
+        if self.kdata is None:
+            return None
+        return layers.find_layer(self._viewer, role, picture_name(self.kdata, SHOWN[role][0]))
+
+    def _view_changed(self, role: str) -> None:
+        with self._panel.attempt():
+            self._show(role)
+
+    def _box_toggled(self, role: str, checked: bool) -> None:
+        with self._panel.attempt():
+            if checked:
+                self._show(role)
+            elif self.kdata is not None:
+                layers.remove_layer(self._viewer, role, picture_name(self.kdata, SHOWN[role][0]))
+
+    def _coils_changed(self, *_: object) -> None:
+        if self.kdata is not None:
+            with self._panel.attempt():
+                self.show_again(self.kdata)
+
+    def _tell_coil(self) -> None:
+        self._coil_text.setText(f"{self.coil.value()} of {self.coil.maximum()}")
+
+    def _mirror(self, event: Any = None) -> None:
+        """A layer that a person removes is not brought back until its box is checked."""
+        for role, box in self.boxes.items():
+            with QSignalBlocker(box):
+                box.setChecked(self._layer(role) is not None)
+
+    def _connect(self) -> None:
+        for role in SHOWN:
+            self.views[role].currentIndexChanged.connect(lambda _, role=role: self._view_changed(role))
+            self.boxes[role].toggled.connect(lambda checked, role=role: self._box_toggled(role, checked))
+        self.combine.toggled.connect(self._coils_changed)
+        self.coil.valueChanged.connect(self._coils_changed)
+        self._panel.listen(self._viewer.layers.events.inserted, self._mirror)
+        self._panel.listen(self._viewer.layers.events.removed, self._mirror)
+
+    def _build(self) -> None:
+        part = QGridLayout(self)
+        part.setContentsMargins(0, 0, 0, 0)
+        part.setColumnStretch(1, 1)
+        for row, widget in enumerate((heading("Shown"), self.badge, self.summary)):
+            part.addWidget(widget, row, 0, 1, 2)
+        for row, role in enumerate(SHOWN, start=3):
+            part.addWidget(self.boxes[role], row, 0)
+            part.addWidget(self.views[role], row, 1)
+        coil_layout = QHBoxLayout(self.coil_row)
+        coil_layout.setContentsMargins(0, 0, 0, 0)
+        for widget in (QLabel("Coil"), self.coil, self._coil_text):
+            coil_layout.addWidget(widget)
+        for row, widget in enumerate((self.combine, self.coil_row, self.grid), start=5):
+            part.addWidget(widget, row, 0, 1, 2)
+        self.setVisible(False)
+
+
+def describe_kdata(kdata: KData) -> str:
+    """Size, spacing and sampling of k-space in a sentence."""
+    ny, nx = kdata.image_shape
+    _, y, x = kdata.spacing
+    sampling = f"{kdata.acquired.mean():.1%} acquired ({kdata.acceleration:.3g}×)"
+    noise = f", noise std {kdata.noise_std:.3g}" if kdata.noise_std else ""
+    return (
+        f"{kdata.name}: {_count(kdata.n_slices, 'slice')}, {_count(kdata.n_coils, 'coil')}, "
+        f"{ny} × {nx} pixels of {y:.3g} × {x:.3g} mm, {'fully sampled' if kdata.fully_sampled else sampling}{noise}."
+    )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

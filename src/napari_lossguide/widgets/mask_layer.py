@@ -1,0 +1,148 @@
+"""The mask's Labels layer as the Mask dock sees it: written, drawn on, renamed, removed."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Labels
+
+from napari_lossguide.data.kdata import KData
+from napari_lossguide.masks import MaskRecipe
+from napari_lossguide.types import InvalidInput
+from napari_lossguide.widgets import layers
+from napari_lossguide.widgets.panel import Panel
+from napari_lossguide.widgets.sampling import complete_lines
+from napari_lossguide.widgets.views import mask_of, mask_recipe_of
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+NAME = "mask"
+LOOK_MS = 30
+
+
+class MaskLayer:
+    """Writes one mask layer and notices when a person draws on it, undoes that, or removes the layer.
+
+    Parameters
+    ----------
+    panel : the dock it belongs to.
+    viewer : napari's viewer, or a viewer model.
+    drawn : called when the points have changed by hand.
+    removed : called when the layer was removed.
+
+    Attributes
+    ----------
+    mask : bool (ny, nx), the points as they are now; None without a layer.
+    lines : ``"x"`` or ``"y"`` if a stroke fills whole columns or rows, None if it stays as it is.
+    """
+
+    def __init__(
+        self, panel: Panel, viewer: "ViewerModel", drawn: Callable[[], None], removed: Callable[[], None]
+    ) -> None:
+        self._panel, self._viewer = panel, viewer
+        self._drawn, self._removed = drawn, removed
+        self.layer: Labels | None = None
+        self.mask: np.ndarray | None = None
+        self.lines: str | None = None
+        self._before_stroke: np.ndarray | None = None
+        self._name = NAME
+        self._look_timer = panel.after(LOOK_MS, self._look)
+        self._stroke_timer = panel.after(0, self._stroke_ended)
+        panel.listen(viewer.layers.events.removed, self._layer_removed)
+
+    def write(self, mask: np.ndarray, kdata: KData, recipe: MaskRecipe | None) -> None:
+        """Show a mask; without a recipe it counts as drawn."""
+        self.mask = self._before_stroke = mask.copy()
+        layer = layers.show_mask(self._viewer, mask, name=self._name, scale=kdata.spacing, recipe=recipe)
+        if layer is not self.layer:
+            self._attach(layer, mask)
+
+    def pick_up(self) -> MaskRecipe | None:
+        """Go on with the layer that an earlier dock left, if there is one that can be used; its recipe."""
+        layer = layers.find_layer(self._viewer, "mask", NAME)
+        if layer is None:
+            return None
+        try:
+            recipe = mask_recipe_of(layer)
+        except InvalidInput:
+            return None
+        self._attach(layer, mask_of(layer))
+        return recipe
+
+    def release(self) -> None:
+        """Leave the layer as it is; the next `write` adds another one."""
+        if self.layer is not None:
+            for event, listener in self._events(self.layer):
+                self._panel.unlisten(event, listener)
+        self.layer = self.mask = self._before_stroke = None
+
+    def start_another(self) -> None:
+        """Release the layer and choose a new name."""
+        self.release()
+        number = 2
+        while layers.find_layer(self._viewer, "mask", f"{NAME} {number}") is not None:
+            number += 1
+        self._name = f"{NAME} {number}"
+
+    def start_drawing(self) -> None:
+        """Put napari's brush into the person's hand."""
+        if self.layer is not None:
+            self._viewer.layers.selection.active = self.layer
+            self.layer.selected_label = 1
+            self.layer.mode = "paint"
+
+    def _attach(self, layer: Labels, mask: np.ndarray) -> None:
+        self.release()
+        self.layer = layer
+        self.mask = self._before_stroke = mask.copy()
+        for event, listener in self._events(layer):
+            self._panel.listen(event, listener)
+
+    def _events(self, layer: Labels) -> list[tuple[Any, Callable[..., None]]]:
+        return [
+            (layer.events.paint, self._stroke_soon),
+            (layer.events.labels_update, self._look_soon),  # during a stroke
+            (layer.events.set_data, self._data_set),  # undo, redo, a script
+        ]
+
+    def _stroke_soon(self, event: Any = None) -> None:
+        self._stroke_timer.start()  # napari may announce a stroke before it has written it
+
+    def _stroke_ended(self) -> None:
+        layer, before = self.layer, self._before_stroke
+        if layer is None or before is None:
+            return
+        after = np.asarray(layer.data) != 0
+        if self.lines is not None and after.shape == before.shape:
+            wanted = complete_lines(before, after, self.lines)
+            # Through the layer's own history, so that napari's undo knows it.
+            for label, points in ((1, wanted & ~after), (0, after & ~wanted)):
+                if points.any():
+                    layer.data_setitem(np.nonzero(points), label)
+            after = wanted
+        self._before_stroke = after
+        self._look_soon()
+
+    def _data_set(self, event: Any = None) -> None:
+        if self.layer is not None and not self._stroke_timer.isActive():
+            self._before_stroke = np.asarray(self.layer.data) != 0
+        self._look_soon()
+
+    def _look_soon(self, event: Any = None) -> None:
+        if not self._look_timer.isActive():
+            self._look_timer.start()
+
+    def _look(self) -> None:
+        if self.layer is None or self.mask is None:
+            return
+        points = np.asarray(self.layer.data) != 0
+        if not np.array_equal(points, self.mask):
+            self.mask = points
+            layers.mark_drawn(self.layer)
+            self._drawn()
+
+    def _layer_removed(self, event: Any) -> None:
+        if event.value is self.layer:
+            self.release()
+            self._removed()

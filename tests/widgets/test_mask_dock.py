@@ -1,0 +1,329 @@
+"""The Mask dock, driven by its controls and by painting on its layer."""
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from qtpy.QtWidgets import QFileDialog, QSlider
+
+from napari_lossguide.data.display import view
+from napari_lossguide.data.fourier import ifft2c, rss
+from napari_lossguide.data.kdata import KData
+from napari_lossguide.data.phantoms import shepp_logan, simulate
+from napari_lossguide.masks import MASKS, achieved_acceleration, make_mask, point_spread
+from napari_lossguide.widgets import layers
+from napari_lossguide.widgets.mask_dock import MaskDock
+from napari_lossguide.widgets.sampling import complete_lines, describe_sampling
+from napari_lossguide.widgets.views import mask_of, mask_recipe_of
+
+SHAPE = (48, 64)
+NAMES = {"mask", "head zero-filled (simulation)", "head point spread (simulation)"}
+
+
+@pytest.fixture
+def viewer():
+    return ViewerModel()
+
+
+@pytest.fixture
+def kdata():
+    image = shepp_logan(64)[8:56]
+    return simulate(np.stack([image, image[::-1] * 2]), n_coils=3, spacing=(5.0, 2.0, 1.0), name="head")
+
+
+@pytest.fixture
+def dock(viewer, kdata, qtbot):
+    layers.add_kspace(viewer, kdata)
+    widget = MaskDock(viewer)
+    qtbot.addWidget(widget)
+    widget.show()
+    settle(qtbot, widget)
+    return widget
+
+
+def settle(qtbot, dock):
+    timers = (dock._update_timer, dock._clear_timer, dock.layer._look_timer, dock.layer._stroke_timer)
+    qtbot.waitUntil(lambda: not any(timer.isActive() for timer in timers), timeout=5000)
+
+
+def choose(qtbot, dock, kind):
+    dock.kind.setCurrentIndex(dock.kind.findData(kind))
+    settle(qtbot, dock)
+
+
+def paint(qtbot, dock, points, label=1):
+    layer = dock.layer.layer
+    layer.brush_size = 1
+    for point in points:
+        layer.paint(point, label)
+    settle(qtbot, dock)
+
+
+def test_opening_makes_mask_and_previews(dock, viewer, kdata):
+    expected = make_mask("random", SHAPE)
+    layer = viewer.layers["mask"]
+    np.testing.assert_array_equal(mask_of(layer), expected)
+    assert tuple(layer.scale) == (2, 1)
+    zero_filled = viewer.layers["head zero-filled (simulation)"]
+    np.testing.assert_allclose(zero_filled.data, rss(ifft2c(kdata.kspace[0] * expected)), rtol=1e-4)
+    spread = viewer.layers["head point spread (simulation)"]
+    np.testing.assert_allclose(spread.data, view(point_spread(expected), "log-magnitude"))
+    assert f"Acceleration {achieved_acceleration(expected):.2f}" in dock.facts.sentence
+    assert "of 64 columns" in dock.facts.sentence
+    assert dock.facts.isVisible()
+    assert viewer.canvas.grid.enabled
+
+
+@pytest.mark.parametrize("kind", list(MASKS))
+def test_every_kind_has_a_form_and_a_mask(dock, viewer, qtbot, kind):
+    choose(qtbot, dock, kind)
+    assert set(dock.form.values()) == set(MASKS[kind].params.model_fields)
+    np.testing.assert_array_equal(mask_of(viewer.layers["mask"]), make_mask(kind, SHAPE))
+    assert mask_recipe_of(viewer.layers["mask"]).kind == kind
+    assert dock.status.isHidden()
+    assert dock.buttons["seed"].isEnabled() == (kind != "full")
+
+
+def test_everything_follows_a_slider(dock, viewer, qtbot):
+    before = {layer.name: (layer, layer.data.copy()) for layer in viewer.layers if layer.name in NAMES}
+    assert set(before) == NAMES
+    slider = dock.form.editor("acceleration").findChild(QSlider)
+    slider.setValue(slider.maximum() // 2)
+    settle(qtbot, dock)
+    value = dock.form.values()["acceleration"]
+    assert 5 < value < 6.5  # half way from 1 to 32 in ratios
+    np.testing.assert_array_equal(mask_of(viewer.layers["mask"]), make_mask("random", SHAPE, acceleration=value))
+    for name, (layer, data) in before.items():
+        assert viewer.layers[name] is layer
+        assert not np.array_equal(layer.data, data)
+
+
+def test_axis_seed_and_kept_values(dock, viewer, qtbot):
+    dock.form.editor("axis").setCurrentIndex(1)
+    dock.form.editor("acceleration").findChild(QSlider)
+    dock.buttons["seed"].click()
+    settle(qtbot, dock)
+    np.testing.assert_array_equal(mask_of(viewer.layers["mask"]), make_mask("random", SHAPE, axis="y", seed=1))
+    assert "of 48 rows" in dock.facts.sentence
+    choose(qtbot, dock, "thesis")
+    # what was changed is kept, the other defaults are the new kind's
+    assert dock.form.values() == {"acceleration": 4.0, "center_fraction": 0.1, "axis": "y", "seed": 1}
+
+
+def test_impossible_parameters_are_a_sentence_and_the_last_mask_stays(dock, viewer, qtbot):
+    before = viewer.layers["mask"].data.copy()
+    dock.form.set_values({"center_fraction": 0.9})
+    settle(qtbot, dock)
+    assert "center_fraction" in dock.status.sentence
+    np.testing.assert_array_equal(viewer.layers["mask"].data, before)
+    dock.form.set_values({"center_fraction": 0.1})
+    settle(qtbot, dock)
+    assert dock.status.isHidden()
+
+
+def test_a_stroke_fills_its_column_and_counts_as_drawn(dock, viewer, kdata, qtbot):
+    mask = dock.layer.mask.copy()
+    column = int(np.flatnonzero(~mask[0])[0])
+    preview = viewer.layers["head zero-filled (simulation)"]
+    paint(qtbot, dock, [(20, column)])
+    mask[:, column] = True
+    np.testing.assert_array_equal(viewer.layers["mask"].data, mask)
+    np.testing.assert_allclose(preview.data, rss(ifft2c(kdata.kspace[0] * mask)), rtol=1e-4, atol=1e-6)
+    assert describe_sampling(mask, kdata) == dock.facts.sentence
+    assert "drawn by hand" in dock.badge.sentence
+    assert mask_recipe_of(viewer.layers["mask"]).kind == "drawn"
+
+
+def test_erasing_skips_the_column(dock, viewer, qtbot):
+    column = int(np.flatnonzero(dock.layer.mask[0])[0])
+    paint(qtbot, dock, [(20, column)], label=0)
+    assert not viewer.layers["mask"].data[:, column].any()
+
+
+def test_undo_brings_the_line_back(dock, viewer, qtbot):
+    before = dock.layer.mask.copy()
+    column = int(np.flatnonzero(~before[0])[0])
+    paint(qtbot, dock, [(20, column)])
+    layer = viewer.layers["mask"]
+    layer.undo()
+    layer.undo()
+    settle(qtbot, dock)
+    np.testing.assert_array_equal(layer.data, before)
+    np.testing.assert_array_equal(dock.layer.mask, before)
+    paint(qtbot, dock, [(5, column)])
+    assert layer.data[:, column].all()
+
+
+def test_points_stay_points_if_asked_for(dock, viewer, qtbot):
+    column = int(np.flatnonzero(~dock.layer.mask[0])[0])
+    dock.lines.click()
+    paint(qtbot, dock, [(20, column), (21, column)])
+    assert viewer.layers["mask"].data[:, column].sum() == 2
+    choose(qtbot, dock, "full")
+
+
+def test_a_drawing_is_safe_from_the_parameters_until_reset(dock, viewer, qtbot):
+    generated = dock.layer.mask.copy()
+    paint(qtbot, dock, [(20, int(np.flatnonzero(~generated[0])[0]))])
+    drawn = dock.layer.mask.copy()
+    assert not dock.form.isEnabled()
+    assert not dock.kind.isEnabled()
+    dock._update()
+    np.testing.assert_array_equal(viewer.layers["mask"].data, drawn)
+    dock.buttons["reset"].click()
+    settle(qtbot, dock)
+    np.testing.assert_array_equal(viewer.layers["mask"].data, generated)
+    assert dock.form.isEnabled()
+    assert dock.badge.isHidden()
+    assert mask_recipe_of(viewer.layers["mask"]).kind == "random"
+
+
+def test_erasing_everything_is_a_sentence(dock, viewer, qtbot):
+    viewer.layers["mask"].data = np.zeros(SHAPE, np.uint8)
+    settle(qtbot, dock)
+    assert "empty" in dock.status.sentence
+    dock.buttons["reset"].click()
+    assert dock.status.isHidden()
+    assert dock.layer.mask.any()
+
+
+def test_draw_button_hands_over_the_brush(dock, viewer):
+    dock.buttons["draw"].click()
+    assert viewer.layers.selection.active is viewer.layers["mask"]
+    assert viewer.layers["mask"].mode == "paint"
+
+
+def test_preview_follows_the_slice_slider(dock, viewer, kdata):
+    viewer.dims.set_point(0, 5.0)
+    expected = rss(ifft2c(kdata.kspace[1] * dock.layer.mask))
+    np.testing.assert_allclose(viewer.layers["head zero-filled (simulation)"].data, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_renamed_layers_are_followed(dock, viewer, qtbot):
+    layer = viewer.layers["mask"]
+    layer.name = "my mask"
+    dock.buttons["seed"].click()
+    settle(qtbot, dock)
+    np.testing.assert_array_equal(mask_of(layer), make_mask("random", SHAPE, seed=1))
+    assert len([x for x in viewer.layers if x.ndim == 2]) == 3
+
+
+def test_removed_mask_comes_back_with_the_next_change(dock, viewer, qtbot):
+    viewer.layers.remove("mask")
+    settle(qtbot, dock)
+    assert not NAMES & {layer.name for layer in viewer.layers}
+    assert "removed" in dock.facts.sentence
+    dock.buttons["reset"].click()
+    settle(qtbot, dock)
+    assert {layer.name for layer in viewer.layers} >= NAMES
+
+
+def test_removed_preview_stays_away_until_its_box_is_checked(dock, viewer, qtbot):
+    viewer.layers.remove("head point spread (simulation)")
+    box = dock.previews.boxes["psf"]
+    assert not box.isChecked()
+    dock.buttons["seed"].click()
+    settle(qtbot, dock)
+    assert "head point spread (simulation)" not in viewer.layers
+    box.click()
+    assert "head point spread (simulation)" in viewer.layers
+    box.click()
+    assert "head point spread (simulation)" not in viewer.layers
+
+
+def test_clearing_the_viewer_leaves_a_usable_dock(dock, viewer, kdata, qtbot):
+    viewer.layers.clear()
+    settle(qtbot, dock)
+    assert dock.data.layer is None
+    assert "Open k-space" in dock.facts.sentence
+    layers.add_kspace(viewer, kdata)
+    settle(qtbot, dock)
+    assert viewer.layers["mask"].data.shape == SHAPE
+
+
+def test_new_mask_layer_keeps_the_old_one(dock, viewer, qtbot):
+    first = viewer.layers["mask"]
+    dock.buttons["another"].click()
+    dock.buttons["seed"].click()
+    settle(qtbot, dock)
+    np.testing.assert_array_equal(mask_of(first), make_mask("random", SHAPE, seed=0))
+    np.testing.assert_array_equal(mask_of(viewer.layers["mask 2"]), make_mask("random", SHAPE, seed=1))
+
+
+def test_save_and_load(dock, viewer, qtbot, tmp_path, monkeypatch):
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "lines"), ""))
+    dock.buttons["save"].click()
+    saved = np.load(tmp_path / "lines.npy")
+    np.testing.assert_array_equal(saved, dock.layer.mask)
+    dock.buttons["seed"].click()
+    settle(qtbot, dock)
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(tmp_path / "lines.npy"), ""))
+    dock.buttons["load"].click()
+    settle(qtbot, dock)
+    np.testing.assert_array_equal(mask_of(viewer.layers["mask"]), saved)
+    assert "lines.npy" in dock.badge.sentence
+    assert not dock.form.isEnabled()
+
+
+def test_a_mask_of_another_size_and_a_full_disk_are_sentences(dock, viewer, tmp_path, monkeypatch):
+    np.save(tmp_path / "small.npy", np.ones((4, 4), bool))
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(tmp_path / "small.npy"), ""))
+    dock.buttons["load"].click()
+    assert "(4, 4)" in dock.status.sentence
+    assert "(48, 64)" in dock.status.sentence
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "no folder" / "m.npy"), ""))
+    dock.buttons["save"].click()
+    assert "could not be written" in dock.status.sentence
+
+
+def test_simulating_again_updates_the_preview(dock, viewer, kdata, qtbot):
+    layers.show_kspace(viewer, simulate(shepp_logan(32), name="head", n_coils=2), renew=True)
+    settle(qtbot, dock)
+    assert viewer.layers["mask"].data.shape == (32, 32)
+    assert viewer.layers["head zero-filled (simulation)"].data.shape == (32, 32)
+
+
+def test_data_that_lack_points_themselves(kdata):
+    every_second = np.zeros(SHAPE, bool)
+    every_second[:, ::2] = True
+    scan = kdata.undersample(every_second)
+    assert describe_sampling(np.ones(SHAPE, bool), scan) == (
+        "Acceleration 1.00: 64 of 64 columns acquired (100.0%). Together with the points that head lacks anyway: 2.00."
+    )
+    assert "None of them" in describe_sampling(~every_second, scan)
+
+
+def test_one_entry_for_data_with_two_layers(dock, viewer):
+    assert dock.data.count() == 1
+    other = KData.from_array(np.ones((8, 8), complex), name="other")
+    layers.add_kspace(viewer, other)
+    assert [dock.data.itemText(i) for i in range(2)] == ["head k-space (simulation)", "other k-space"]
+
+
+@pytest.mark.parametrize("drawn", [False, True])
+def test_a_second_dock_goes_on_with_the_mask_that_is_there(dock, viewer, qtbot, drawn):
+    choose(qtbot, dock, "equispaced")
+    dock.form.set_values({"acceleration": 3.0})
+    settle(qtbot, dock)
+    if drawn:
+        viewer.layers["mask"].data[3, 5] ^= 1
+    mask = mask_of(viewer.layers["mask"])
+    with qtbot.waitSignal(dock.destroyed):
+        dock.deleteLater()
+    again = MaskDock(viewer)
+    qtbot.addWidget(again)
+    settle(qtbot, again)
+    np.testing.assert_array_equal(mask_of(viewer.layers["mask"]), mask)
+    assert bool(again.hand_made) == drawn
+    if not drawn:
+        assert again.form.values()["acceleration"] == 3.0
+
+
+def test_complete_lines():
+    before = np.zeros((3, 4), bool)
+    before[:, 1] = True
+    after = before.copy()
+    after[0, 3] = True
+    after[2, 1] = False
+    np.testing.assert_array_equal(complete_lines(before, after, "x")[0], [False, False, False, True])
+    rows = complete_lines(np.zeros((3, 4), bool), np.eye(3, 4, dtype=bool) & (np.arange(4) == 1), "y")
+    np.testing.assert_array_equal(rows.all(axis=1), [False, True, False])

@@ -1,0 +1,413 @@
+"""The Reconstruct dock on a viewer model, with a generator in the engine's place; the engine itself at the end."""
+
+import json
+import threading
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from qtpy.QtCore import QThreadPool
+from qtpy.QtWidgets import QApplication, QFileDialog, QWidget
+
+from napari_lossguide.data.kdata import KData
+from napari_lossguide.data.phantoms import shepp_logan, simulate
+from napari_lossguide.masks import MaskRecipe
+from napari_lossguide.recon.recipe import Recipe
+from napari_lossguide.types import Diverged, InvalidInput
+from napari_lossguide.widgets import layers, reconstruct_dock, views
+from napari_lossguide.widgets.reconstruct_dock import ReconstructDock
+from napari_lossguide.widgets.reconstruct_settings import ReconstructSettings
+from widgets.fake_engine import FakeEngine
+
+
+@pytest.fixture
+def viewer():
+    return ViewerModel()
+
+
+@pytest.fixture
+def kdata():
+    return simulate(shepp_logan(32), n_coils=2, spacing=(5.0, 2.0, 1.0), name="head")
+
+
+@pytest.fixture
+def engine(monkeypatch):
+    fake = FakeEngine()
+    monkeypatch.setattr(reconstruct_dock, "start_reconstruction", fake)
+    yield fake
+    assert QThreadPool.globalInstance().waitForDone(5000)
+
+
+@pytest.fixture
+def dock(qtbot, viewer, kdata, monkeypatch):
+    monkeypatch.setattr("napari_lossguide.widgets.prior_choice.PriorChoice.value", lambda self: "brain")
+    layers.add_kspace(viewer, kdata)
+    widget = ReconstructDock(viewer)
+    qtbot.addWidget(widget)
+    return widget
+
+
+def finish(qtbot, dock):
+    qtbot.waitUntil(lambda: not dock.running, timeout=20_000)
+
+
+def run(qtbot, dock):
+    dock.panel.button.click()
+    finish(qtbot, dock)
+
+
+def results(viewer):
+    return [layer for layer in viewer.layers if views.role_of(layer) == "result"]
+
+
+def started(dock):
+    return bool(dock.panel.curve._points)
+
+
+def test_run_gives_a_layer_with_its_facts(qtbot, dock, engine, viewer, kdata):
+    run(qtbot, dock)
+    (layer,) = results(viewer)
+    assert layer.name == "Proximal DDIM, seed 0 (SIMULATION)"
+    np.testing.assert_array_equal(layer.data, np.full((1, 32, 32), 6.0))
+    assert tuple(layer.scale) == kdata.spacing
+    facts = layer.metadata["lossguide"]
+    assert json.loads(facts["recipe"])["method"] == "prox-ddim"
+    assert facts["seed"] == 0 and facts["device"] == "cpu" and facts["simulated"] and facts["residual"] == 0.9
+    assert engine.calls[0][0] is kdata and engine.calls[0][2] == "auto"
+    assert not [x for x in viewer.layers if views.role_of(x) == "preview"], "the result takes the preview's place"
+    assert "Done" in dock.status.sentence
+
+
+def test_measured_data_are_not_called_a_simulation(qtbot, dock, engine, viewer, kdata):
+    viewer.layers.clear()
+    measured = KData(kdata.kspace, kdata.acquired, name="scan")
+    layers.add_kspace(viewer, measured)
+    assert "SIMULATION" not in dock.settings._facts.text()
+    run(qtbot, dock)
+    assert results(viewer)[0].name == "Proximal DDIM, seed 0"
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (RuntimeError("mat1 and mat2"), "mat1 and mat2"),
+        (Diverged(3, 0.5, np.full((32, 32), 7, np.float32)), "diverged"),
+        (InvalidInput("The device 'cuda' is not available here."), "The device 'cuda' is not available here."),
+        (MemoryError(), "Out of memory"),
+    ],
+)
+def test_an_error_is_shown_and_the_dock_goes_on(qtbot, dock, engine, viewer, error, words):
+    run(qtbot, dock)
+    before = results(viewer)[0].data.copy()
+    engine.error = error
+    run(qtbot, dock)
+    assert words in dock.status.sentence
+    assert dock.panel.button.text() == "Run" and dock.panel.button.isEnabled()
+    assert dock.settings.method.isEnabled() and not dock.panel.pause.isEnabled()
+    (layer,) = results(viewer)
+    np.testing.assert_array_equal(layer.data, before)
+    engine.error = None
+    run(qtbot, dock)
+    assert "Done" in dock.status.sentence
+
+
+def test_out_of_memory_of_torch(qtbot, dock, engine, viewer):
+    torch = pytest.importorskip("torch")
+    engine.error = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3.00 GiB.")
+    run(qtbot, dock)
+    assert dock.status.sentence.startswith("Out of memory on the GPU: 3.00 GiB")
+    assert not results(viewer)
+
+
+def test_one_button_runs_and_cancels(qtbot, dock, engine, viewer):
+    run(qtbot, dock)
+    engine.steps, engine.wait = 1000, 0.02
+    dock.panel.button.click()
+    assert dock.panel.button.text() == "Cancel"
+    qtbot.waitUntil(lambda: started(dock), timeout=5000)
+    dock.panel.button.click()
+    assert dock.panel.button.text() == "Cancelling…" and not dock.panel.button.isEnabled()
+    finish(qtbot, dock)
+    assert dock.panel.button.text() == "Run" and dock.panel.button.isEnabled()
+    assert len(results(viewer)) == 1, "a cancelled run leaves the earlier result and adds none"
+    done = len(engine.used) - 6
+    assert f"after step {done}" in dock.status.sentence
+    preview = next(layer for layer in viewer.layers if views.role_of(layer) == "preview")
+    assert preview.data.max() == done, "the preview ends with the very last estimate"
+
+
+def test_pause_holds_the_run(qtbot, dock, engine):
+    engine.steps, engine.wait = 200, 0.005
+    dock.panel.button.click()
+    qtbot.waitUntil(lambda: started(dock), timeout=5000)
+    dock.panel.pause.click()
+    assert dock.panel.pause.text() == "Resume"
+    qtbot.wait(100)
+    held = len(engine.used)
+    qtbot.wait(200)
+    assert len(engine.used) == held
+    dock.panel.pause.click()
+    finish(qtbot, dock)
+    assert len(engine.used) == 200
+    assert dock.panel.pause.text() == "Pause"
+
+
+def test_a_knob_takes_effect_at_the_next_step_and_is_marked(qtbot, dock, engine, viewer):
+    engine.steps, engine.wait = 100, 0.01
+    dock.panel.button.click()
+    qtbot.waitUntil(lambda: started(dock), timeout=5000)
+    assert not dock.settings.method.isEnabled(), "only the live knobs can be turned"
+    assert dock.settings.form.live.isEnabledTo(dock)
+    at = len(engine.used)
+    dock.settings.form.set_value("guidance.gamma", 4.0)
+    finish(qtbot, dock)
+    first = next(i for i, used in enumerate(engine.used) if used.get("guidance.gamma") == 4.0)
+    assert at <= first <= at + 1
+    assert dock.panel.curve.marks == [(first + 1, "gamma 4")]
+    recipe = Recipe.from_json(results(viewer)[0].metadata["lossguide"]["recipe"])
+    assert [(c.step, c.value) for c in recipe.changes] == [(first, 4.0)]
+    assert recipe.guidance["gamma"] == 1.0
+
+
+def test_another_run_keeps_the_earlier_result(qtbot, dock, engine, viewer):
+    run(qtbot, dock)
+    engine.steps = 7
+    run(qtbot, dock)
+    assert [layer.name for layer in results(viewer)] == [
+        "Proximal DDIM, seed 0 (SIMULATION)",
+        "Proximal DDIM, seed 0 (SIMULATION) (2)",
+    ]
+    run(qtbot, dock)
+    assert len(results(viewer)) == 2, "the same result is not shown twice"
+
+
+def test_several_samples_and_phase_are_layers_too(qtbot, dock, engine, viewer):
+    dock.settings.sampling.set_values({"samples": 3, "seed": 5})
+    dock.settings.phase.setChecked(True)
+    run(qtbot, dock)
+    names = [layer.name for layer in viewer.layers]
+    main = "Proximal DDIM, seed 5, mean of 3 (SIMULATION)"
+    assert main in names
+    for other in (f"Standard deviation of {main}", f"Phase of {main}"):
+        assert not viewer.layers[other].visible
+    assert viewer.layers.selection.active.name == main
+
+
+def test_preview_is_one_layer_and_can_be_off(qtbot, dock, engine, viewer):
+    engine.steps, engine.wait = 40, 0.02
+    dock.panel.button.click()
+    qtbot.waitUntil(lambda: any(views.role_of(x) == "preview" for x in viewer.layers), timeout=5000)
+    count = len(viewer.layers)
+    finish(qtbot, dock)
+    assert len(viewer.layers) == count  # the result came, the preview went
+    dock.panel.preview.setChecked(False)
+    seen = []
+    viewer.layers.events.inserted.connect(lambda e: seen.append(views.role_of(e.value)))
+    engine.steps = 10
+    run(qtbot, dock)
+    assert seen == ["result"]
+
+
+def test_slices_are_followed_unless_the_person_looks_elsewhere(qtbot, engine, viewer, monkeypatch):
+    monkeypatch.setattr("napari_lossguide.widgets.prior_choice.PriorChoice.value", lambda self: "brain")
+    volume = simulate(np.stack([shepp_logan(32)] * 3), spacing=(5.0, 1.0, 1.0))
+    layers.add_kspace(viewer, volume)
+    viewer.dims.set_point(0, 0)
+    dock = ReconstructDock(viewer)
+    qtbot.addWidget(dock)
+    engine.steps, engine.wait = 10, 0.02
+    run(qtbot, dock)
+    assert viewer.dims.point[0] == 10.0
+    assert results(viewer)[0].data.shape == (3, 32, 32)
+    viewer.dims.set_point(0, 0)
+    engine.steps = 20
+    dock.panel.button.click()
+    qtbot.waitUntil(lambda: viewer.dims.point[0] == 5.0, timeout=5000)
+    viewer.dims.set_point(0, 0)
+    finish(qtbot, dock)
+    assert viewer.dims.point[0] == 0
+
+
+def test_a_mask_layer_undersamples(qtbot, dock, engine, viewer, kdata):
+    made = MaskRecipe.of("random", acceleration=2.0, center_fraction=0.2)
+    points = made.make((32, 32))
+    layer = layers.show_mask(viewer, points, name="mask", scale=kdata.spacing, recipe=made)
+    assert dock.settings.mask.layer is layer, "a mask made for a full scan is meant to be used"
+    assert f"{points.mean():.1%} acquired" in dock.settings._facts.text()
+    run(qtbot, dock)
+    assert engine.calls[-1][1].mask == made
+    layer.data = np.eye(32, dtype=np.uint8)
+    run(qtbot, dock)
+    np.testing.assert_array_equal(engine.calls[-1][1].mask.make((32, 32)), np.eye(32, dtype=bool))
+
+
+@pytest.mark.parametrize(
+    ("mask", "words"), [(np.ones((8, 8), np.uint8), "(8, 8)"), (np.zeros((32, 32), np.uint8), "empty")]
+)
+def test_a_mask_that_does_not_fit_is_one_sentence(qtbot, dock, engine, viewer, mask, words):
+    dock.settings.mask.layer = viewer.add_labels(mask, name="bad")
+    dock.panel.button.click()
+    assert words in dock.status.sentence and "bad" in dock.status.sentence
+    assert not dock.running and not engine.calls
+
+
+def test_no_input_and_no_prior_are_sentences(qtbot, engine, viewer, monkeypatch):
+    monkeypatch.setattr("napari_lossguide.widgets.prior_choice.list_priors", list)
+    dock = ReconstructDock(viewer)
+    qtbot.addWidget(dock)
+    dock.panel.button.click()
+    assert "no k-space" in dock.status.sentence
+    layers.add_kspace(viewer, simulate(shepp_logan(16), name="small"))
+    dock.panel.button.click()
+    assert "No prior" in dock.status.sentence
+    assert not engine.calls
+
+
+def test_input_is_offered_once_for_all_its_layers(dock, viewer, kdata):
+    assert len(viewer.layers) == 2
+    assert dock.settings.input.count() == 1
+    viewer.layers.remove(viewer.layers[0])
+    assert dock.settings.kdata() is kdata
+
+
+def test_method_decides_the_form(dock):
+    settings = dock.settings
+    for method in ("loss-guidance", "l1-wavelet", "zero-filled", "dds"):
+        settings.method.setCurrentIndex(settings.method.findData(method))
+        recipe = settings.recipe()
+        assert recipe.method == method
+        assert recipe == Recipe.for_method(method)
+        assert settings.sampling.isVisibleTo(settings) == (method in ("loss-guidance", "dds"))
+    assert "Chung" in settings.method.toolTip()
+
+
+def test_recipe_goes_round(qtbot, dock, engine, viewer, kdata, tmp_path, monkeypatch):
+    dock.settings.prior._box.addItem("brain", "brain")
+    mask = MaskRecipe.of("random", acceleration=3.0, center_fraction=0.2, seed=4)
+    change = {"step": 3, "name": "guidance.gamma", "value": 2.5}
+    recipe = Recipe.for_method(
+        "dds", steps=17, seed=9, samples=2, mask=mask, image="complex", noise_std=0.5, changes=[change], calibration=32
+    )
+    path = tmp_path / "r.json"
+    path.write_text(recipe.to_json())
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *a, **k: (str(path), ""))
+    row = dock.body.itemAt(1).widget()
+    row.ask_and_load()
+    assert dock.settings.recipe() == recipe
+    np.testing.assert_array_equal(dock.settings.mask.layer.data != 0, mask.make((32, 32)))
+    row.copy()
+    assert Recipe.from_json(QApplication.clipboard().text()) == recipe
+    target = tmp_path / "saved.json"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *a, **k: (str(target), ""))
+    row.ask_and_save()
+    assert Recipe.from_json(target) == recipe
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *a, **k: (str(tmp_path / "no" / "r.json"), ""))
+    row.ask_and_save()
+    assert "could not be written" in dock.status.sentence
+    path.write_text("{}}")
+    row.ask_and_load()
+    assert "not a recipe" in dock.status.sentence
+    assert dock.settings.recipe() == recipe
+
+
+def test_copy_gives_the_last_run_until_the_form_changes(qtbot, dock, engine):
+    engine.steps, engine.wait = 60, 0.01
+    dock.panel.button.click()
+    qtbot.waitUntil(lambda: started(dock), timeout=5000)
+    dock.settings.form.set_value("guidance.gamma", 2.0)
+    finish(qtbot, dock)
+    recipe, words = dock.recipe()
+    assert len(recipe.changes) == 1 and "1 knob change" in words
+    dock.settings.sampling.set_values({"seed": 3})
+    assert not dock.recipe()[0].changes
+    dock.settings.sampling.set_values({"seed": 0})
+    assert dock.recipe()[0].changes
+    dock.settings.form.set_value("guidance.gamma", 3.0)
+    recipe, _ = dock.recipe()
+    assert not recipe.changes and recipe.guidance["gamma"] == 3.0
+
+
+@pytest.mark.parametrize("how", ["dock", "parent"])
+def test_destroyed_during_a_run_leaves_no_thread(qtbot, engine, viewer, kdata, monkeypatch, how):
+    monkeypatch.setattr("napari_lossguide.widgets.prior_choice.PriorChoice.value", lambda self: "brain")
+    engine.steps, engine.wait = 1000, 0.02
+    layers.add_kspace(viewer, kdata)
+    parent = QWidget()
+    dock = ReconstructDock(viewer)
+    dock.setParent(parent)
+    dock.panel.button.click()
+    qtbot.waitUntil(lambda: started(dock), timeout=5000)
+    (dock if how == "dock" else parent).deleteLater()
+    qtbot.waitUntil(lambda: bool(engine.closed), timeout=5000)
+    assert QThreadPool.globalInstance().waitForDone(2000)
+    assert engine.closed != [threading.main_thread().name]
+    assert len(engine.used) < 900
+    qtbot.wait(50)
+    viewer.add_image(np.zeros((4, 4)))  # events of the viewer reach nobody who is gone
+
+
+def test_closing_the_viewer_during_a_run_leaves_no_thread(qtbot, make_napari_viewer, engine, kdata, monkeypatch):
+    monkeypatch.setattr("napari_lossguide.widgets.prior_choice.PriorChoice.value", lambda self: "brain")
+    viewer = make_napari_viewer()
+    engine.steps, engine.wait = 1000, 0.02
+    layers.add_kspace(viewer, kdata)
+    dock = ReconstructDock(viewer)
+    viewer.window.add_dock_widget(dock)
+    dock.panel.button.click()
+    qtbot.waitUntil(lambda: started(dock), timeout=5000)
+    before = {t for t in threading.enumerate() if not isinstance(t, threading._DummyThread)}
+    viewer.close()
+    qtbot.waitUntil(lambda: bool(engine.closed), timeout=5000)
+    assert QThreadPool.globalInstance().waitForDone(2000)
+    after = {t for t in threading.enumerate() if not isinstance(t, threading._DummyThread)}
+    assert after <= before
+    assert len(engine.used) < 900
+
+
+def test_taking_the_dock_away_cancels(qtbot, make_napari_viewer, engine, kdata, monkeypatch):
+    monkeypatch.setattr("napari_lossguide.widgets.prior_choice.PriorChoice.value", lambda self: "brain")
+    viewer = make_napari_viewer()
+    engine.steps, engine.wait = 1000, 0.02
+    layers.add_kspace(viewer, kdata)
+    dock = ReconstructDock(viewer)
+    qtbot.addWidget(dock)
+    frame = viewer.window.add_dock_widget(dock)
+    dock.panel.button.click()
+    qtbot.waitUntil(lambda: started(dock), timeout=5000)
+    frame.hide()  # only out of sight
+    qtbot.wait(100)
+    assert dock.panel.state == "running"
+    frame.show()
+    frame.destroyOnClose()  # the x of the title bar
+    qtbot.waitUntil(lambda: bool(engine.closed), timeout=5000)
+
+
+def test_settings_are_built_without_torch(qtbot, viewer):
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; import napari_lossguide.widgets.reconstruct_dock, napari_lossguide.widgets.compare_dock\n"
+        "from napari_lossguide.recon.recipe import Recipe; Recipe.for_method('dds')\n"
+        "from napari_lossguide.priors.load import list_priors; list_priors()\n"
+        "assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert ReconstructSettings is not None
+
+
+def test_the_engine_itself(qtbot, viewer):
+    """A classical method end to end: no prior is needed, and every part is the real one."""
+    image = shepp_logan(48)
+    kdata = simulate(image, n_coils=1, name="small")
+    layers.add_kspace(viewer, kdata)
+    dock = ReconstructDock(viewer)
+    qtbot.addWidget(dock)
+    dock.settings.method.setCurrentIndex(dock.settings.method.findData("cg-sense"))
+    dock.panel.button.click()
+    qtbot.waitUntil(lambda: not dock.running, timeout=120_000)
+    (layer,) = results(viewer)
+    assert layer.name == "CG-SENSE (SIMULATION)"
+    assert np.abs(layer.data[0] - image).max() < 0.05 * image.max()
+    assert "Done" in dock.status.sentence
