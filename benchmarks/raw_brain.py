@@ -2,9 +2,9 @@
 
     python benchmarks/raw_brain.py --data FOLDER [--out figure.png]
 
-First the real 8-coil acquisition ``kspace_brain_8ch_undersampled.npz`` (12.4 % acquired, no reference): time and data residual of
-each method, and a picture. Then simulated 8-coil acquisitions, with smooth phase and noise, of validation slices at 4-fold
-undersampling, where there is a reference; the baseline's regularisation is the best on these very images.
+First the real 8-coil acquisition ``kspace_brain_8ch_undersampled.npz`` (12.4 % acquired, no reference): time and data
+residual of each method, and a picture. Then simulated 8-coil acquisitions, with smooth phase and noise, of validation
+slices at 4-fold undersampling, where there is a reference; the baseline's regularisation is varied.
 """
 
 import argparse

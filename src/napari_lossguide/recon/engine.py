@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
-import platform
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any
@@ -14,13 +12,14 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from napari_lossguide import __version__
 from napari_lossguide.data.kdata import KData
 from napari_lossguide.priors.load import load_prior
 from napari_lossguide.recon.classical import classical_steps
+from napari_lossguide.recon.diffusion import SampleNoise, diffusion_steps
 from napari_lossguide.recon.live import Live
-from napari_lossguide.recon.methods import Method, method
-from napari_lossguide.recon.problem import check_maps, coil_maps, make_problem
+from napari_lossguide.recon.methods import method
+from napari_lossguide.recon.problem import check_maps, coil_maps, data_residual, make_problem
+from napari_lossguide.recon.provenance import provenance
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.recon.result import Progress, Result
 from napari_lossguide.types import Cancelled, Denoiser, Diverged, InvalidInput, Problem, Step
@@ -42,64 +41,6 @@ def choose_device(name: str) -> torch.device:
             f"The device '{name}' is not available here; choose auto or one of {', '.join(d for d in has if has[d])}."
         )
     return torch.device(name)
-
-
-class SampleNoise:
-    """Unit noise for a batch, each sample from its own generator: it does not depend on what else is in the batch.
-
-    Parameters
-    ----------
-    seed : of the run.
-    index : of the slice.
-    samples : numbers of the samples in this batch.
-    like : shape (ny, nx) and kind; drawn on the CPU, so that every device gets the same noise.
-    """
-
-    def __init__(
-        self, seed: int, index: int, samples: range, shape: tuple[int, ...], real: bool, device: torch.device
-    ) -> None:
-        seeds = [int(np.random.SeedSequence([seed, index, p]).generate_state(1, np.uint64)[0] >> 1) for p in samples]
-        self.generators = [torch.Generator().manual_seed(s) for s in seeds]
-        self.shape, self.real, self.device = shape, real, device
-
-    def __call__(self) -> Tensor:
-        """(B, ny, nx), N(0, 1) in each real channel."""
-        channels = 1 if self.real else 2
-        z = torch.stack([torch.randn((channels, *self.shape), generator=g) for g in self.generators]).to(self.device)
-        return z[:, 0] if self.real else torch.complex(z[:, 0], z[:, 1])
-
-
-def diffusion_steps(
-    problem: Problem,
-    denoiser: Denoiser,
-    chosen: Method,
-    recipe: Recipe,
-    read: Callable[[int], Mapping[str, float]],
-    noise: SampleNoise,
-) -> Iterator[Step]:
-    """The method's three parts put together for one batch of samples of one slice."""
-    assert chosen.schedule is not None
-    assert chosen.sampler is not None
-    sigmas = chosen.schedule(**recipe.schedule).sigmas()
-    sampler_params = chosen.sampler.Params(**recipe.sampler)
-    guidance_params = chosen.guidance.Params(**recipe.guidance)
-    guide = chosen.guidance(problem, denoiser.info.sigma_data)
-
-    def knobs(step: int) -> tuple[Any, Any]:
-        now = read(step)
-        own = {k.removeprefix("sampler."): v for k, v in now.items() if k.startswith("sampler.")}
-        theirs = {k.removeprefix("guidance."): v for k, v in now.items() if k.startswith("guidance.")}
-        return sampler_params.model_copy(update=own), guidance_params.model_copy(update=theirs)
-
-    return chosen.sampler.steps(denoiser, guide, sigmas[0] * noise(), sigmas, knobs, noise)
-
-
-def data_residual(problem: Problem, image: Tensor) -> tuple[float, float]:
-    """(|A x - y| / (noise_std sqrt(m)), |A x - y|^2 / |y|^2) of one image (1, ny, nx)."""
-    error = float(torch.linalg.vector_norm(problem.A.forward(image) - problem.y))
-    size = float(torch.linalg.vector_norm(problem.y))
-    expected = problem.noise_std * math.sqrt(problem.n_measured)
-    return (error / expected if expected > 0 else math.nan), (error / size) ** 2
 
 
 def magnitude(image: Tensor, scale: float) -> NDArray[np.float32]:
@@ -237,7 +178,7 @@ class Run:
             residual=self.overall_residual(image),
             noise_std=float(np.mean([p.noise_std * p.scale for p in self.problems])) if self.problems else math.nan,
             scale=tuple(p.scale for p in self.problems),
-            provenance=self.provenance(image),
+            provenance=provenance(self.kdata, image, self.device),
             simulated=self.kdata.simulated,
         )
 
@@ -248,24 +189,6 @@ class Run:
             x = torch.from_numpy(image[index : index + 1] / np.float32(problem.scale)).to(self.device)
             values.append(data_residual(problem, x)[0] ** 2)
         return float(np.sqrt(np.mean(values))) if values else math.nan
-
-    def provenance(self, image: NDArray[np.complex64]) -> dict[str, Any]:
-        """Versions, device and hashes."""
-        return {
-            "napari-lossguide": __version__,
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-            "device": str(self.device)
-            if self.device.type == "cpu"
-            else torch.cuda.get_device_name()
-            if self.device.type == "cuda"
-            else "mps",
-            "threads": torch.get_num_threads(),
-            "input": self.kdata.source or self.kdata.name,
-            "input_sha256": hashlib.sha256(self.kdata.kspace.tobytes()).hexdigest(),
-            "image_sha256": hashlib.sha256(image.tobytes()).hexdigest(),
-        }
 
 
 def reconstruction(

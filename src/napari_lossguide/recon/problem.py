@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from napari_lossguide.operators.cartesian_sense import CartesianSense
 from napari_lossguide.operators.coil_maps import espirit_maps
@@ -125,3 +126,11 @@ def make_problem(
     scale = estimate_scale(A.adjoint(y)[0])
     n = int(kdata.acquired.sum()) * kdata.n_coils
     return Problem(y / scale, A, noise_std / scale, scale, real, n)
+
+
+def data_residual(problem: Problem, image: Tensor) -> tuple[float, float]:
+    """(|A x - y| / (noise_std sqrt(m)), |A x - y|^2 / |y|^2) of one image (1, ny, nx)."""
+    error = float(torch.linalg.vector_norm(problem.A.forward(image) - problem.y))
+    size = float(torch.linalg.vector_norm(problem.y))
+    expected = problem.noise_std * math.sqrt(problem.n_measured)
+    return (error / expected if expected > 0 else math.nan), (error / size) ** 2

@@ -1,0 +1,64 @@
+"""The three parts of a diffusion method put together, and the noise they run on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from napari_lossguide.recon.methods import Method
+from napari_lossguide.recon.recipe import Recipe
+from napari_lossguide.types import Denoiser, Problem, Step
+
+
+class SampleNoise:
+    """Unit noise for a batch, each sample from its own generator: it does not depend on what else is in the batch.
+
+    Parameters
+    ----------
+    seed : of the run.
+    index : of the slice.
+    samples : numbers of the samples in this batch.
+    like : shape (ny, nx) and kind; drawn on the CPU, so that every device gets the same noise.
+    """
+
+    def __init__(
+        self, seed: int, index: int, samples: range, shape: tuple[int, ...], real: bool, device: torch.device
+    ) -> None:
+        seeds = [int(np.random.SeedSequence([seed, index, p]).generate_state(1, np.uint64)[0] >> 1) for p in samples]
+        self.generators = [torch.Generator().manual_seed(s) for s in seeds]
+        self.shape, self.real, self.device = shape, real, device
+
+    def __call__(self) -> Tensor:
+        """(B, ny, nx), N(0, 1) in each real channel."""
+        channels = 1 if self.real else 2
+        z = torch.stack([torch.randn((channels, *self.shape), generator=g) for g in self.generators]).to(self.device)
+        return z[:, 0] if self.real else torch.complex(z[:, 0], z[:, 1])
+
+
+def diffusion_steps(
+    problem: Problem,
+    denoiser: Denoiser,
+    chosen: Method,
+    recipe: Recipe,
+    read: Callable[[int], Mapping[str, float]],
+    noise: SampleNoise,
+) -> Iterator[Step]:
+    """The method's three parts put together for one batch of samples of one slice."""
+    assert chosen.schedule is not None
+    assert chosen.sampler is not None
+    sigmas = chosen.schedule(**recipe.schedule).sigmas()
+    sampler_params = chosen.sampler.Params(**recipe.sampler)
+    guidance_params = chosen.guidance.Params(**recipe.guidance)
+    guide = chosen.guidance(problem, denoiser.info.sigma_data)
+
+    def knobs(step: int) -> tuple[Any, Any]:
+        now = read(step)
+        own = {k.removeprefix("sampler."): v for k, v in now.items() if k.startswith("sampler.")}
+        theirs = {k.removeprefix("guidance."): v for k, v in now.items() if k.startswith("guidance.")}
+        return sampler_params.model_copy(update=own), guidance_params.model_copy(update=theirs)
+
+    return chosen.sampler.steps(denoiser, guide, sigmas[0] * noise(), sigmas, knobs, noise)

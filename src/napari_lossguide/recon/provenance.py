@@ -1,0 +1,30 @@
+"""What a result says of where it comes from."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_lossguide import __version__
+from napari_lossguide.data.kdata import KData
+
+
+def provenance(kdata: KData, image: NDArray[np.complex64], device: torch.device) -> dict[str, Any]:
+    """Versions, device and hashes of a run."""
+    names = {"cuda": torch.cuda.get_device_name} if torch.cuda.is_available() else {}
+    return {
+        "napari-lossguide": __version__,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "device": names.get(device.type, str)(device),
+        "threads": torch.get_num_threads(),
+        "input": kdata.source or kdata.name,
+        "input_sha256": hashlib.sha256(kdata.kspace.tobytes()).hexdigest(),
+        "image_sha256": hashlib.sha256(image.tobytes()).hexdigest(),
+    }
