@@ -61,6 +61,7 @@ def _sentence(error: BaseException) -> str:
 
 
 def free_gpu_cache() -> None:
+    """Give unused memory back to the GPU, if torch is loaded and there is one."""
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
         torch.cuda.empty_cache()

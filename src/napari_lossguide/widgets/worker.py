@@ -258,19 +258,18 @@ class Errand(QObject):
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._latest: object = None
+        self._latest: list[Any] = []
 
     def start(self, function: Callable[[], Any], title: str) -> None:
         """Run a function that touches neither layers nor widgets."""
-        box: list[Any] = []
-        worker = create_worker(_Caught(function, box, title), _start_thread=False)
-        self._latest = box
-        worker.finished.connect(partial(self._deliver, box))
+        self._latest = []
+        worker = create_worker(_Caught(function, self._latest, title), _start_thread=False)
+        worker.finished.connect(self._deliver)
         worker.start()
 
-    def _deliver(self, box: list[Any]) -> None:
-        if box is self._latest:
-            self.ended.emit(box[0])
+    def _deliver(self) -> None:
+        if self._latest:  # still empty when an older errand ends
+            self.ended.emit(self._latest.pop())
 
 
 class _Caught:
