@@ -1,4 +1,5 @@
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -65,7 +66,8 @@ def test_facts_can_be_read_without_torch(saved):
         "import sys; from pathlib import Path; from napari_lossguide.priors.load import prior_info, list_priors\n"
         f"assert prior_info(Path({str(path)!r})).name == 'tiny'; list_priors(); assert 'torch' not in sys.modules"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
 
 
 def test_every_bundled_prior_is_listed_and_can_be_found():

@@ -300,15 +300,17 @@ def test_one_entry_for_data_with_two_layers(dock, viewer):
 
 
 @pytest.mark.parametrize("drawn", [False, True])
-def test_a_second_dock_goes_on_with_the_mask_that_is_there(dock, viewer, qtbot, drawn):
-    choose(qtbot, dock, "equispaced")
-    dock.form.set_values({"acceleration": 3.0})
-    settle(qtbot, dock)
+def test_a_second_dock_goes_on_with_the_mask_that_is_there(viewer, kdata, qtbot, drawn):
+    layers.add_kspace(viewer, kdata)
+    first = MaskDock(viewer)
+    first.kind.setCurrentIndex(first.kind.findData("equispaced"))
+    first.form.set_values({"acceleration": 3.0})
+    settle(qtbot, first)
     if drawn:
         viewer.layers["mask"].data[3, 5] ^= 1
     mask = mask_of(viewer.layers["mask"])
-    with qtbot.waitSignal(dock.destroyed):
-        dock.deleteLater()
+    with qtbot.waitSignal(first.destroyed):
+        first.deleteLater()
     again = MaskDock(viewer)
     qtbot.addWidget(again)
     settle(qtbot, again)
@@ -316,6 +318,17 @@ def test_a_second_dock_goes_on_with_the_mask_that_is_there(dock, viewer, qtbot, 
     assert bool(again.hand_made) == drawn
     if not drawn:
         assert again.form.values()["acceleration"] == 3.0
+
+
+def test_nothing_listens_after_the_dock_is_gone(viewer, kdata, qtbot):
+    layers.add_kspace(viewer, kdata)
+    dock = MaskDock(viewer)
+    settle(qtbot, dock)
+    with qtbot.waitSignal(dock.destroyed):
+        dock.deleteLater()
+    viewer.layers["mask"].paint((2, 3), 1)
+    viewer.dims.set_point(0, 5)
+    viewer.layers.clear()
 
 
 def test_complete_lines():

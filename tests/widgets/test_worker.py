@@ -11,7 +11,8 @@ from qtpy.QtCore import QThreadPool
 
 from napari_lossguide.recon.live import Live
 from napari_lossguide.types import Diverged, InvalidInput
-from napari_lossguide.widgets.worker import Failure, Job
+from napari_lossguide.widgets.failure import Failure
+from napari_lossguide.widgets.worker import Errand, Job
 
 
 @dataclass(frozen=True)
@@ -278,3 +279,24 @@ def test_napari_knows_the_task(qtbot, make_napari_viewer, idle):
     live.cancel()
     qtbot.waitUntil(lambda: bool(ends), timeout=5000)
     assert not tasks.is_busy()
+
+
+def test_an_errand_brings_its_value(qtbot, idle):
+    errand, got = Errand(), []
+    errand.ended.connect(lambda value: got.append((value, threading.current_thread())))
+    errand.start(lambda: time.sleep(0.2) or "old", "old")
+    errand.start(lambda: "new", "new")
+    qtbot.waitUntil(lambda: bool(got), timeout=5000)
+    qtbot.wait(400)
+    assert got == [("new", threading.main_thread())]
+
+
+def test_an_errand_brings_its_error(qtbot, idle):
+    def fail():
+        raise RuntimeError("no luck")
+
+    errand, got = Errand(), []
+    errand.ended.connect(got.append)
+    errand.start(fail, "fails")
+    qtbot.waitUntil(lambda: bool(got), timeout=5000)
+    assert "no luck" in got[0].sentence

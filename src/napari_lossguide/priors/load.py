@@ -38,8 +38,12 @@ def save_prior(path: Path, state: dict[str, Tensor], network: dict[str, Any], in
 
     part = path.with_suffix(".part")
     tensors = {k: v.detach().to("cpu", torch.float16).contiguous() for k, v in state.items()}
-    save_file(tensors, part, metadata={"format": FORMAT, "network": json.dumps(network), "info": json.dumps(info)})
-    os.replace(part, path)
+    metadata = {"format": FORMAT, "network": json.dumps(network), "info": json.dumps(info)}
+    try:
+        save_file(tensors, part, metadata=metadata)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def find_prior(name: str) -> Path:
@@ -85,22 +89,31 @@ def read_header(path: Path) -> dict[str, str]:
 
 
 def prior_info(path: Path, *, checksum: bool = False) -> PriorInfo:
-    """Facts about a prior file, without loading its weights (nor torch)."""
+    """Facts about a prior file, without loading its weights (nor torch).
+
+    Raises
+    ------
+    InvalidInput
+        If the file is not one of ours, or its metadata lack a fact.
+    """
     metadata = read_header(path)
-    network, info = json.loads(metadata["network"]), json.loads(metadata["info"])
-    known = ("name", "sigma_data", "licence", "trained_on")
-    return PriorInfo(
-        name=info["name"],
-        sigma_min=0.002,
-        sigma_max=10.0,
-        sigma_data=info["sigma_data"],
-        channels=network["channels"],
-        divisible_by=8,
-        sha256=hashlib.sha256(path.read_bytes()).hexdigest() if checksum else "",
-        licence=info.get("licence", ""),
-        trained_on=info.get("trained_on", ""),
-        extra={k: v for k, v in info.items() if k not in known},
-    )
+    try:
+        network, info = json.loads(metadata["network"]), json.loads(metadata["info"])
+        known = ("name", "sigma_data", "licence", "trained_on")
+        return PriorInfo(
+            name=info["name"],
+            sigma_min=0.002,
+            sigma_max=10.0,
+            sigma_data=float(info["sigma_data"]),
+            channels=network["channels"],
+            divisible_by=8,
+            sha256=hashlib.sha256(path.read_bytes()).hexdigest() if checksum else "",
+            licence=info.get("licence", ""),
+            trained_on=info.get("trained_on", ""),
+            extra={k: v for k, v in info.items() if k not in known},
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise InvalidInput(f"The metadata of the prior {path} are incomplete or damaged ({error!r}).") from error
 
 
 def list_priors() -> list[PriorInfo]:
@@ -117,6 +130,7 @@ def load_prior(name: str, device: str = "cpu") -> NetworkDenoiser:
         If there is no such prior, or its weights do not fit its own configuration.
     """
     import torch
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     from napari_lossguide.priors.domain import NetworkDenoiser
@@ -131,11 +145,15 @@ def load_prior(name: str, device: str = "cpu") -> NetworkDenoiser:
             f"The prior {path} has {config.get('channels')} channels; 2 are needed (real and imaginary part)."
         )
     try:
-        network = UNet(**{**config, "widths": tuple(config["widths"])})
+        with torch.random.fork_rng(
+            devices=[]
+        ):  # the initial weights, which are replaced, come from the global generator
+            network = UNet(**{**config, "widths": tuple(config["widths"])})
         network.load_state_dict({k: v.float() for k, v in load_file(path).items()})
-    except (RuntimeError, TypeError, KeyError) as error:
+    except (RuntimeError, TypeError, KeyError, ValueError, SafetensorError) as error:
+        reason = " ".join(str(error).split())[:200]
         raise InvalidInput(
-            f"The weights in {path} do not fit the network that its metadata describes: {error}"
+            f"The weights in {path} do not fit the network that its metadata describes: {reason}"
         ) from error
     model = EDMPrecond(network, info.sigma_data).to(torch.device(device), memory_format=torch.channels_last)
     return NetworkDenoiser(model, info)

@@ -123,8 +123,9 @@ class Trainer:
     def __init__(self, config: TrainConfig, data: Path, out: Path, device: str = "cpu") -> None:
         self.config, self.out, self.device = config, out, torch.device(device)
         out.mkdir(parents=True, exist_ok=True)
-        torch.manual_seed(config.seed)  # initial weights only; every later draw has its own generator
-        net = UNet(2, config.widths, config.blocks, config.heads)
+        with torch.random.fork_rng(devices=[]):  # initial weights only; every later draw has its own generator
+            torch.manual_seed(config.seed)
+            net = UNet(2, config.widths, config.blocks, config.heads)
         self.model = EDMPrecond(net, config.sigma_data).to(self.device, memory_format=torch.channels_last)
         self.ema = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         self.optimizer = torch.optim.AdamW(
@@ -211,7 +212,8 @@ class Trainer:
         """Denoising PSNR of the EMA weights on the validation slices, means over the files."""
         if not self.validation:
             return {}
-        model = EDMPrecond(UNet(**self.model.network.config), self.config.sigma_data)
+        with torch.random.fork_rng(devices=[]):
+            model = EDMPrecond(UNet(**self.model.network.config), self.config.sigma_data)
         model.load_state_dict({k: v.cpu() for k, v in self.ema.items()})
         scores = [denoising_psnr(model.eval(), s[::3]) for s in self.validation]
         return {k: round(float(np.mean([s[k] for s in scores])), 2) for k in scores[0]}

@@ -15,12 +15,13 @@ from napari_lossguide.recon.methods import METHODS
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.recon.result import Progress, Result
 from napari_lossguide.widgets import layers
+from napari_lossguide.widgets.failure import Failure
 from napari_lossguide.widgets.panel import Panel
 from napari_lossguide.widgets.recipe_row import RecipeRow, same_but_live
 from napari_lossguide.widgets.reconstruct_settings import ReconstructSettings
 from napari_lossguide.widgets.result_layers import PREVIEW, RunPreview, show_result, summary
 from napari_lossguide.widgets.run_panel import RunPanel
-from napari_lossguide.widgets.worker import Failure, Job, Point, Preview
+from napari_lossguide.widgets.worker import Job, Point, Preview
 
 
 def start_reconstruction(

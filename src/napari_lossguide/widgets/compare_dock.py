@@ -1,0 +1,300 @@
+"""The Compare dock: images side by side with linked contrast, their differences from a reference, figures of merit."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+from napari.layers import Image, Layer
+from pydantic import BaseModel, Field
+from qtpy.QtCore import QEvent, Qt
+from qtpy.QtWidgets import (
+    QApplication,
+    QCheckBox,
+    QHBoxLayout,
+    QLabel,
+    QListWidget,
+    QListWidgetItem,
+    QPushButton,
+)
+
+from napari_lossguide.widgets import layers
+from napari_lossguide.widgets.failure import Failure
+from napari_lossguide.widgets.forms import ParamsForm, form_layout
+from napari_lossguide.widgets.metrics_table import MetricsTable, Row, as_csv, measure
+from napari_lossguide.widgets.optional_layer import OptionalLayerCombo
+from napari_lossguide.widgets.panel import Panel, heading
+from napari_lossguide.widgets.result_layers import show_reference
+from napari_lossguide.widgets.side_by_side import SideBySide
+from napari_lossguide.widgets.views import held, kdata_of, role_of
+from napari_lossguide.widgets.worker import Errand
+
+DIFFERENCE = "difference"  # role
+NOT_COMPARED = {DIFFERENCE, "kspace", "psf", "phase", "standard deviation", "preview"}
+WANTED = {"result", "mask preview"}  # ticked from the start
+
+
+class DifferenceParams(BaseModel):
+    """How differences are shown."""
+
+    kind: Literal["absolute", "signed"] = Field(
+        "absolute", title="Difference", description="|image − reference| of the magnitudes, or with its sign."
+    )
+    gain: float = Field(
+        5.0,
+        ge=1,
+        le=100,
+        title="Gain",
+        description="How much brighter differences are shown than the images.",
+        json_schema_extra={"live": True, "scale": "log"},
+    )
+
+
+class CompareDock(Panel):
+    """Dock widget.
+
+    Parameters
+    ----------
+    napari_viewer : napari hands it over.
+
+    Attributes
+    ----------
+    reference : choice of the reference layer.
+    list : the candidates, with check boxes.
+    toggle : button that shows them side by side.
+    differences, difference : whether and how difference maps are shown.
+    table : figures of merit.
+    """
+
+    def __init__(self, napari_viewer: Any) -> None:
+        super().__init__()
+        self._viewer = napari_viewer
+        self._candidates: list[Image] = []
+        self._ticked: dict[Layer, bool] = {}
+        self._arranging = False
+        self._side = SideBySide(napari_viewer)
+        self._errand = Errand(self)
+        self._errand.ended.connect(self._show_figures)
+        self.reference = OptionalLayerCombo(self, napari_viewer, is_comparable, "none")
+        self.truth, self.toggle = QPushButton("True image"), QPushButton("Show side by side")
+        self.list, self.table, self.note = QListWidget(), MetricsTable(), QLabel()
+        self.differences, self.difference = QCheckBox("Difference maps"), ParamsForm(DifferenceParams)
+        self._soon = self.after(80, self._update)
+        self._build()
+        self._refresh()
+        for name in ("inserted", "removed", "reordered", "renamed"):
+            self.listen(getattr(napari_viewer.layers.events, name), self._layers_changed)
+
+    def event(self, event: QEvent) -> bool:
+        """Leave the canvas as it was when napari takes the widget out of its dock."""
+        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
+            self.toggle.setChecked(False)
+        return super().event(event)
+
+    def candidates(self) -> list[Image]:
+        """Return the ticked layers, in the order of the layer list."""
+        return [layer for layer in self._candidates if self._ticked[layer]]
+
+    def tick(self, layer: Layer, ticked: bool = True) -> None:
+        """Tick or untick a candidate."""
+        state = Qt.CheckState.Checked if ticked else Qt.CheckState.Unchecked
+        self.list.item(self._candidates.index(layer)).setCheckState(state)
+
+    def add_reference(self) -> None:
+        """Show the true image, or that of the full scan, and take it as the reference."""
+        with self.attempt():
+            kdata = next((k for layer in self._viewer.layers if (k := _with_truth(layer)) is not None), None)
+            shown = None if kdata is None else show_reference(self._viewer, kdata)
+            if shown is not None:
+                self.reference.layer = shown
+
+    def csv(self) -> str:
+        """Return the table as comma-separated values."""
+        reference = self.reference.layer
+        return as_csv(self.table.rows, "" if reference is None else reference.name)
+
+    def _layers_changed(self, event: Any = None) -> None:
+        if not self._arranging:
+            self.reference.refresh()  # it may not have heard of the change yet
+            self._refresh()
+
+    def _refresh(self) -> None:
+        """Read the candidates from the viewer again; ticks stay with their layers."""
+        reference = self.reference.layer
+        self._candidates = [x for x in self._viewer.layers if is_comparable(x) and x is not reference]
+        old, self._ticked = self._ticked, {}
+        self.list.blockSignals(True)
+        self.list.clear()
+        for layer in self._candidates:
+            self._ticked[layer] = old.get(layer, role_of(layer) in WANTED)
+            item = QListWidgetItem(layer.name, self.list)
+            item.setToolTip(layer.name)
+            item.setCheckState(Qt.CheckState.Checked if self._ticked[layer] else Qt.CheckState.Unchecked)
+            if layer not in old:
+                self.listen(layer.events.data, self._data_changed)
+        for gone in old.keys() - self._ticked.keys():
+            self.unlisten(gone.events.data, self._data_changed)
+        self.list.blockSignals(False)
+        self.list.setFixedHeight(min(max(2, len(self._candidates)), 6) * (self.list.sizeHintForRow(0) + 2) + 6)
+        self.truth.setEnabled(any(_with_truth(layer) is not None for layer in self._viewer.layers))
+        self._soon.start()
+
+    def _data_changed(self, event: Any = None) -> None:
+        self._soon.start()
+
+    def _ticks_changed(self, item: QListWidgetItem) -> None:
+        self._ticked[self._candidates[self.list.row(item)]] = item.checkState() == Qt.CheckState.Checked
+        self._soon.start()
+
+    def _reference_changed(self, layer: Layer | None) -> None:
+        self.difference.setEnabled(layer is not None)
+        self.differences.setEnabled(layer is not None)
+        self._refresh()
+
+    def _update(self) -> None:
+        """Bring canvas and table up to date."""
+        with self.attempt():
+            self._arrange()
+            reference, images = self.reference.layer, self.candidates()
+            truth = None if reference is None else magnitude(reference)
+            listed = [(x.name, magnitude(x), float(held(x).get("residual", np.nan))) for x in images]
+            self._errand.start(partial(measure, truth, listed), "Figures of merit")
+            self.note.setText(_note([x for x in (reference, *images) if x is not None]))
+
+    def _show_figures(self, rows: list[Row] | Failure) -> None:
+        if isinstance(rows, Failure):
+            self.status.show_text(rows.sentence, colour="error")
+            return
+        self.table.show_rows(rows)
+        notes = list(dict.fromkeys(row.note for row in rows if row.note))
+        self.status.show_text(notes[0] if notes else "", colour="warning" if notes else "")
+
+    @contextmanager
+    def _own_changes(self) -> Iterator[None]:
+        """What the dock does to the layers itself is no reason to do it again."""
+        self._arranging = True
+        try:
+            yield
+        finally:
+            self._arranging = False
+
+    def _arrange(self) -> None:
+        if not self.toggle.isChecked():
+            return
+        reference, images = self.reference.layer, self.candidates()
+        running = [x for x in self._viewer.layers if role_of(x) == "preview"]
+        with self._own_changes():
+            maps = self._show_differences(reference, images) if self.differences.isChecked() and reference else []
+            self._drop_differences(keep=maps)
+            self._side.show([*images, *([reference] if reference is not None else [])], maps, running)
+
+    def _show_differences(self, reference: Image, images: list[Image]) -> list[Image]:
+        """Difference maps of the candidates that fit, dark where they agree."""
+        truth, maps = magnitude(reference), []
+        signed = self.difference.values()["kind"] == "signed"
+        for image in images:
+            data = magnitude(image)
+            if data.shape == truth.shape:
+                delta = data - truth if signed else np.abs(data - truth)
+                shown = layers.show_image(
+                    self._viewer,
+                    delta,
+                    name=f"{'Error' if signed else '|Error|'} of {image.name}",
+                    role=DIFFERENCE,
+                    scale=(1.0, *reference.scale)[-3:],
+                    contrast_limits=self._difference_limits(reference, signed),
+                    colormap="PiYG" if signed else "inferno",
+                    renew=True,
+                )
+                maps.append(shown)
+        return maps
+
+    def _difference_limits(self, reference: Image, signed: bool) -> tuple[float, float]:
+        high = float(reference.contrast_limits[1]) / self.difference.values()["gain"]
+        return (-high if signed else 0.0), high
+
+    def _drop_differences(self, keep: list[Image]) -> None:
+        for layer in [x for x in self._viewer.layers if role_of(x) == DIFFERENCE and x not in keep]:
+            self._viewer.layers.remove(layer)
+
+    def _difference_changed(self, name: str) -> None:
+        reference = self.reference.layer
+        if name != "gain" or reference is None:
+            self._soon.start()
+            return
+        limits = self._difference_limits(reference, self.difference.values()["kind"] == "signed")
+        for layer in self._viewer.layers:
+            if role_of(layer) == DIFFERENCE:
+                layer.contrast_limits = limits
+
+    def _toggled(self, shown: bool) -> None:
+        self.toggle.setText("Back to the layers as they were" if shown else "Show side by side")
+        with self.attempt():
+            if shown:
+                self._arrange()
+                return
+            with self._own_changes():
+                self._drop_differences(keep=[])
+                self._side.restore()
+
+    def _copy(self) -> None:
+        QApplication.clipboard().setText(self.csv())
+        self.status.show_text("Copied the table as CSV.")
+
+    def _build(self) -> None:
+        self.toggle.setCheckable(True)
+        self.toggle.setToolTip("Show the ticked images and the reference in a grid, with linked views and contrast.")
+        self.truth.setToolTip("Show the true image of a simulation, or that of the full scan, and compare with it.")
+        self.reference.setAccessibleName("Reference")
+        self.list.setAccessibleName("Images to compare")
+        self.note.setWordWrap(True)
+        self.differences.setChecked(True)
+        row = QHBoxLayout()
+        row.addWidget(self.reference, 1)
+        row.addWidget(self.truth)
+        rows = form_layout()
+        rows.addRow("Reference", row)
+        copy = QPushButton("Copy table as CSV")
+        copy.clicked.connect(self._copy)
+        self.body.addLayout(rows)
+        self.body.addWidget(heading("Images"))
+        for widget in (self.list, self.toggle, self.differences, self.difference, heading("Figures of merit")):
+            self.body.addWidget(widget)
+        for widget in (self.table, self.note, copy):
+            self.body.addWidget(widget)
+        self.body.addStretch(1)
+        self._connect()
+
+    def _connect(self) -> None:
+        self.truth.clicked.connect(self.add_reference)
+        self.toggle.toggled.connect(self._toggled)
+        self.list.itemChanged.connect(self._ticks_changed)
+        self.differences.toggled.connect(lambda _: self._soon.start())
+        self.difference.changed.connect(lambda name, _: self._difference_changed(name))
+        self.reference.layer_changed.connect(self._reference_changed)
+        self._reference_changed(None)
+
+
+def is_comparable(layer: Layer) -> bool:
+    """Is the layer the magnitude of an image?"""
+    if not isinstance(layer, Image) or layer.rgb or layer.multiscale or layer.ndim not in (2, 3):
+        return False
+    return role_of(layer) not in NOT_COMPARED and held(layer).get("view", "magnitude") == "magnitude"
+
+
+def magnitude(layer: Image) -> np.ndarray:
+    """Magnitude in a layer, float32 (slice, ny, nx)."""
+    data = np.abs(np.asarray(layer.data)).astype(np.float32)
+    return data[None] if data.ndim == 2 else data
+
+
+def _with_truth(layer: Layer) -> Any:
+    kdata = kdata_of(layer)
+    return kdata if kdata is not None and (kdata.reference is not None or kdata.fully_sampled) else None
+
+
+def _note(shown: list[Layer]) -> str:
+    if not any(held(layer).get("simulated") for layer in shown):
+        return ""
+    return '<b style="color:#f2a541">SIMULATION</b>: figures from simulated k-space flatter every method.'

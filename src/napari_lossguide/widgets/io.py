@@ -1,0 +1,162 @@
+"""napari's menus File > Open, Open Sample and Save: layers that carry their k-space, files that carry their recipe."""
+
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_lossguide.data import samples
+from napari_lossguide.data.display import display_limits, view
+from napari_lossguide.data.kdata import KData
+from napari_lossguide.data.readers import read, read_image
+from napari_lossguide.data.writers import write_npy, write_npz
+from napari_lossguide.types import InvalidInput
+from napari_lossguide.widgets.views import KEY, image_picture, kspace_picture, picture_name, placed
+
+LayerData = tuple[np.ndarray, dict[str, Any], str]
+Reader = Callable[[str], list[LayerData]]
+Spacing = tuple[float, float, float]
+
+
+def get_reader(path: str | list[str]) -> Reader | None:
+    """Return a reader for k-space (.npy, .npz, fastMRI .h5), results and images (.npz); None for anything else.
+
+    Real .npy arrays are left to napari. Only names and headers are looked at here.
+    """
+    if not isinstance(path, str):
+        return None
+    looks = {".npy": _npy_holds, ".npz": _npz_holds, ".h5": _h5_holds}
+    look = looks.get(Path(path).suffix.lower())
+    readers: dict[str, Reader] = {"kspace": read_kspace, "result": read_result, "images": read_images}
+    try:
+        return readers.get(look(path)) if look is not None else None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+        return None  # not a file of ours; napari says that nothing can read it
+
+
+def read_kspace(path: str) -> list[LayerData]:
+    """Layers of k-space and its inverse transform."""
+    return kspace_layers(read(path))
+
+
+def read_images(path: str) -> list[LayerData]:
+    """Layer of the images of an .npz file; nothing is simulated."""
+    return [_image_layer(read_image(path), Path(path).stem, _spacing(path), {})]
+
+
+def read_result(path: str) -> list[LayerData]:
+    """Layers of a saved reconstruction: zero-filled, standard deviation if there is one, and above them the image."""
+    name, spacing = Path(path).stem, _spacing(path)
+    with np.load(path, allow_pickle=False) as file:
+        arrays = {key: np.asarray(file[key]) for key in ("zero_filled", "std") if key in file.files}
+        facts = {key: str(file[key]) for key in ("recipe", "facts") if key in file.files}
+    found = [_image_layer(array, f"{name} {key.replace('_', '-')}", spacing, facts) for key, array in arrays.items()]
+    return [*found, _image_layer(read_image(path), name, spacing, {**facts, "role": "result"})]
+
+
+def sample_phantom() -> list[LayerData]:
+    """Shepp-Logan phantom with 8 simulated coils."""
+    return kspace_layers(samples.phantom())
+
+
+def sample_template() -> list[LayerData]:
+    """Slices of the MNI152 T1 template with 8 simulated coils."""
+    return kspace_layers(samples.template())
+
+
+def sample_sigpy_brain() -> list[LayerData]:
+    """SigPy tutorial's brain, really measured with 8 coils; fetched on first use."""
+    return kspace_layers(samples.sigpy_brain())
+
+
+def kspace_layers(kdata: KData) -> list[LayerData]:
+    """K-space and, above it, its inverse transform, as napari takes layers from a reader."""
+    found: list[LayerData] = []
+    for picture, what in ((kspace_picture(kdata), "k-space"), (image_picture(kdata), "image")):
+        name = picture_name(kdata, what)
+        attributes = {
+            "name": name,
+            "metadata": {KEY: {**picture.metadata, "name": name}},
+            "contrast_limits": picture.limits,
+            "colormap": picture.colormap,
+            **placed(kdata.spacing, picture.data.ndim),
+        }
+        found.append((picture.data, attributes, "image"))
+    return found
+
+
+def write_result(path: str, data: Any, meta: Mapping[str, Any]) -> list[str]:
+    """Write an image layer.
+
+    A reconstruction goes to .npz whole, with its recipe; a k-space layer goes to .npz as its k-space. Any other layer
+    is written as `image` of an .npz with its spacing. An .npy file is the layer's array.
+
+    Raises
+    ------
+    InvalidInput
+        If the file cannot be written; an older one is then as it was.
+    """
+    kept = meta.get("metadata", {}).get(KEY, {})
+    array = np.asarray(data[0] if meta.get("multiscale") or isinstance(data, list) else data)
+    if Path(path).suffix.lower() == ".npy":
+        write_npy(path, array)
+    elif kept.get("result") is not None:
+        kept["result"].save(path)
+    elif kept.get("role") == "kspace" and isinstance(kept.get("kdata"), KData):
+        write_npz(path, _kspace_arrays(kept["kdata"]))
+    else:
+        write_npz(path, {"image": array, "spacing": np.asarray(meta.get("scale", (1.0,)), float)})
+    return [path]
+
+
+def _kspace_arrays(kdata: KData) -> dict[str, np.ndarray]:
+    arrays = {"kspace": kdata.kspace, "mask": kdata.acquired, "spacing": np.asarray(kdata.spacing)}
+    return arrays if kdata.maps is None else {**arrays, "maps": kdata.maps}
+
+
+def _npy_holds(path: str) -> str:
+    array = np.load(path, mmap_mode="r", allow_pickle=False)
+    return "kspace" if np.iscomplexobj(array) and array.ndim in (2, 3, 4) else ""
+
+
+def _npz_holds(path: str) -> str:
+    with np.load(path, allow_pickle=False) as file:
+        names = set(file.files)
+    if "kspace" in names:
+        return "kspace"
+    if {"image", "recipe"} <= names:
+        return "result"
+    return "images" if names & {"images", "image"} else ""
+
+
+def _h5_holds(path: str) -> str:
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        return "kspace" if "kspace" in file else ""
+
+
+def _spacing(path: str) -> Spacing:
+    """(slice, y, x) in mm from `spacing` or `pixel_mm` of an .npz file; 1 where it does not say."""
+    with np.load(path, allow_pickle=False) as file:
+        name = next((key for key in ("spacing", "pixel_mm") if key in file.files), None)
+        values = np.ravel(file[name]).tolist() if name is not None else [1.0]
+    if not 1 <= len(values) <= 3 or not all(isinstance(mm, int | float) and 0 < mm < np.inf for mm in values):
+        raise InvalidInput(f"The pixel size in {path} is {values}; accepted are one to three numbers above 0, in mm.")
+    in_plane = values * 2 if len(values) == 1 else values
+    slice_mm, y, x = [1.0, *in_plane][-3:]
+    return slice_mm, y, x
+
+
+def _image_layer(array: np.ndarray, name: str, spacing: Spacing, kept: Mapping[str, Any]) -> LayerData:
+    shown = view(array, "magnitude") if np.iscomplexobj(array) else array.astype(np.float32)
+    low = min(float(shown.min()), 0.0)
+    attributes = {
+        "name": name,
+        "metadata": {KEY: {**kept, "name": name}},
+        "contrast_limits": (low, display_limits(shown, "magnitude")[1]),
+        **placed(spacing, shown.ndim),
+    }
+    return shown, attributes, "image"

@@ -1,0 +1,174 @@
+"""Reader, sample data and writer, as napari calls them."""
+
+import h5py
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from napari.layers import Layer
+
+from napari_lossguide.data import samples
+from napari_lossguide.data.phantoms import shepp_logan, simulate
+from napari_lossguide.data.readers import read
+from napari_lossguide.types import InvalidInput
+from napari_lossguide.widgets import io, layers
+from napari_lossguide.widgets.views import held, kdata_of
+
+
+@pytest.fixture
+def kspace():
+    return simulate(shepp_logan(16), n_coils=2).kspace
+
+
+def written(folder, name, **arrays):
+    path = folder / name
+    if path.suffix == ".npy":
+        np.save(path, arrays["array"])
+    elif path.suffix == ".npz":
+        np.savez(path, **arrays)
+    else:
+        with h5py.File(path, "w") as file:
+            for key, array in arrays.items():
+                file[key] = array
+    return str(path)
+
+
+def open_layers(path):
+    found = io.get_reader(path)(path)
+    return [Layer.create(*item) for item in found]
+
+
+@pytest.mark.parametrize(("name", "key"), [("scan.npy", "array"), ("scan.npz", "kspace"), ("scan.h5", "kspace")])
+def test_kspace_files_become_layers_that_carry_it(tmp_path, kspace, name, key):
+    stored = kspace[:, 0] if name.endswith(".h5") else kspace  # fastMRI: (slice, ny, nx)
+    first, second = open_layers(written(tmp_path, name, **{key: stored}))
+    assert [first.name, second.name] == ["scan k-space", "scan image"]
+    assert kdata_of(first) is kdata_of(second)
+    np.testing.assert_array_equal(kdata_of(first).kspace, stored.reshape(1, -1, 16, 16))
+    assert [str(unit) for unit in first.units] == ["millimeter"] * 3
+
+
+@pytest.mark.parametrize(
+    ("name", "arrays"),
+    [
+        ("photo.npy", {"array": np.ones((4, 4))}),
+        ("volume.npy", {"array": np.ones((2, 4, 4), np.uint8)}),
+        ("five.npy", {"array": np.ones((1, 1, 1, 4, 4), complex)}),
+        ("weights.npz", {"layer1": np.ones((4, 4))}),
+        ("other.h5", {"data": np.ones((4, 4))}),
+    ],
+)
+def test_other_files_are_left_to_others(tmp_path, name, arrays):
+    assert io.get_reader(written(tmp_path, name, **arrays)) is None
+
+
+def test_damaged_absent_and_stacked_files_are_left_alone(tmp_path):
+    for name in ("a.npy", "a.npz", "a.h5"):
+        (tmp_path / name).write_bytes(b"nothing of the kind")
+        assert io.get_reader(str(tmp_path / name)) is None
+        assert io.get_reader(str(tmp_path / f"absent-{name}")) is None
+    assert io.get_reader([str(tmp_path / "a.npy")]) is None
+    assert io.get_reader(str(tmp_path / "a.tif")) is None
+
+
+def test_pickles_are_never_opened(tmp_path):
+    np.save(tmp_path / "evil.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    assert io.get_reader(str(tmp_path / "evil.npy")) is None
+
+
+def test_wrong_kspace_is_one_sentence(tmp_path, kspace):
+    kspace[0, 0, 3, 3] = np.nan
+    path = written(tmp_path, "bad.npz", kspace=kspace)
+    with pytest.raises(InvalidInput, match="NaN"):
+        io.get_reader(path)(path)
+
+
+def test_images_open_as_images(tmp_path):
+    images = np.arange(2 * 4 * 5, dtype=np.uint8).reshape(2, 4, 5)
+    (layer,) = open_layers(written(tmp_path, "slices.npz", images=images, pixel_mm=0.9))
+    np.testing.assert_allclose(layer.data, images / 255, rtol=1e-6)
+    assert tuple(layer.scale) == pytest.approx((1, 0.9, 0.9))
+    assert kdata_of(layer) is None
+
+
+def test_a_pixel_size_that_cannot_be_is_one_sentence(tmp_path):
+    path = written(tmp_path, "slices.npz", images=np.ones((2, 4, 5)), pixel_mm=-1.0)
+    with pytest.raises(InvalidInput, match="above 0"):
+        io.get_reader(path)(path)
+
+
+def test_a_saved_result_opens_with_its_recipe(tmp_path):
+    image = np.full((1, 4, 4), 3 + 4j, np.complex64)
+    path = written(tmp_path, "out.npz", image=image, zero_filled=image / 5, recipe='{"seed": 7}')
+    zero_filled, result = open_layers(path)
+    assert [zero_filled.name, result.name] == ["out zero-filled", "out"]
+    assert (result.data == 5).all()
+    assert held(result)["recipe"] == '{"seed": 7}'
+
+
+def test_sample_phantom_is_a_simulation_that_the_docks_know():
+    viewer = ViewerModel()
+    for item in io.sample_phantom():
+        viewer.add_layer(Layer.create(*item))
+    kdata = kdata_of(viewer.layers[0])
+    assert kdata.kspace.shape == (1, 8, 256, 256)
+    assert all("(simulation)" in layer.name for layer in viewer.layers)
+    before = list(viewer.layers)
+    layers.show_coil_image(viewer, kdata, "phase", coil=3)
+    assert list(viewer.layers) == before
+
+
+def test_sample_template_has_its_spacing():
+    pytest.importorskip("nilearn")
+    _, image = (Layer.create(*item) for item in io.sample_template())
+    assert tuple(image.scale) == samples.template().spacing
+    assert image.data.shape == (3, 208, 176)
+
+
+def test_sample_brain_goes_through_the_download(monkeypatch, kspace):
+    def offline():
+        raise InvalidInput("no network")
+
+    monkeypatch.setattr(samples, "sigpy_brain", offline)
+    with pytest.raises(InvalidInput, match="no network"):
+        io.sample_sigpy_brain()
+
+
+class Saved:
+    """Stands for a Result."""
+
+    def save(self, path):
+        np.savez(path, image=np.ones(3))
+
+
+def test_a_result_saves_itself(tmp_path):
+    path = str(tmp_path / "out.npz")
+    meta = {"metadata": {"lossguide": {"result": Saved()}}, "scale": (1.0, 1.0, 1.0)}
+    assert io.write_result(path, np.zeros((1, 4, 4)), meta) == [path]
+    assert np.load(path)["image"].shape == (3,)
+
+
+def test_kspace_layers_save_their_kspace(tmp_path):
+    kdata = simulate(shepp_logan(16), n_coils=2, spacing=(3.0, 2.0, 1.0))
+    data, attributes, _ = io.kspace_layers(kdata)[0]
+    io.write_result(str(tmp_path / "k.npz"), data, attributes)
+    again = read(tmp_path / "k.npz")
+    np.testing.assert_array_equal(again.kspace, kdata.kspace)
+    np.testing.assert_array_equal(again.maps, kdata.maps)
+    assert again.spacing == (3, 2, 1)
+
+
+def test_any_image_saves_its_array_and_spacing(tmp_path):
+    data = np.arange(20, dtype=np.float32).reshape(1, 4, 5)
+    meta = {"name": "a", "scale": (1.0, 2.0, 2.5), "metadata": {}}
+    io.write_result(str(tmp_path / "a.npz"), data, meta)
+    io.write_result(str(tmp_path / "a.npy"), data, meta)
+    np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), data)
+    (layer,) = open_layers(str(tmp_path / "a.npz"))
+    np.testing.assert_array_equal(layer.data, data)
+    assert tuple(layer.scale) == (1, 2, 2.5)
+
+
+def test_a_file_that_cannot_be_written_is_one_sentence(tmp_path):
+    with pytest.raises(InvalidInput, match="could not be written"):
+        io.write_result(str(tmp_path / "no folder" / "a.npz"), np.zeros((4, 4)), {})
+    assert not list(tmp_path.iterdir())
