@@ -53,7 +53,7 @@ lint: install
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/npe2 validate src/napari_lossguide/napari.yaml
 
 format: install
@@ -61,4 +61,4 @@ format: install
 	$(BIN)/ruff format
 
 clean:
-	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache .import_linter_cache dist build
+	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache dist build

@@ -15,7 +15,7 @@ from napari_lossguide.priors.domain import (
     from_channels,
     to_channels,
 )
-from napari_lossguide.recon.engine import SampleNoise
+from napari_lossguide.recon.diffusion import SampleNoise
 from napari_lossguide.types import InvalidInput, PriorInfo
 
 

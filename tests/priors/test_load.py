@@ -175,5 +175,5 @@ def test_a_network_that_cannot_be_made(saved, network):
 def test_facts_that_are_missing(saved, info):
     path, _ = saved
     rewrite(path, {"info": info})
-    with pytest.raises(InvalidInput, match="tiny.safetensors"):
+    with pytest.raises(InvalidInput, match=r"tiny\.safetensors are incomplete"):
         prior_info(path)

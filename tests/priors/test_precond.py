@@ -42,7 +42,7 @@ def test_network_sees_unit_variance_and_the_log_of_the_noise_level(sigma):
 
 @pytest.mark.parametrize("sigma", [0.05, 0.4, 2.0])
 def test_training_target_has_unit_variance(sigma):
-    """The two conditions that define c_skip and c_out: F's target has variance 1, and c_out is as small as it can be."""
+    """The two conditions that define c_skip and c_out: F's target has variance 1, and c_out is least."""
     rng = torch.Generator().manual_seed(1)
     x0 = SIGMA_DATA * torch.randn((1, 2, 128, 128), generator=rng)
     x = x0 + sigma * torch.randn(x0.shape, generator=rng)

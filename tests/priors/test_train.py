@@ -128,6 +128,7 @@ def test_a_write_that_fails_leaves_the_old_checkpoint(data, tmp_path, monkeypatc
     with pytest.raises(OSError, match="No space"):
         trainer.save()
     assert (tmp_path / "checkpoint.pt").read_bytes() == before
+    assert not list(tmp_path.glob("*.part"))
 
 
 def test_a_finished_run_is_not_trained_further(unbroken, data):
@@ -198,7 +199,7 @@ def test_views_of_real_images_have_no_imaginary_part_and_all_come_from_the_given
 
 def test_validation_of_an_untrained_network_is_that_of_the_linear_denoiser(data, tmp_path):
     """D = c_skip x: what is left is c_skip sigma in one channel of a real image and in two of a complex one."""
-    trainer, lines = run(data, tmp_path, validation=["bytes.npz"], steps=1, learning_rate=1e-9)
+    _, lines = run(data, tmp_path, validation=["bytes.npz"], steps=1, learning_rate=1e-9)
     scores = json.loads(lines[-1])["validation"]
     assert set(scores) == {f"{k} {s}" for k in ("real", "complex") for s in (0.05, 0.1, 0.2, 0.5, 1.0)}
     left = 0.05 * 0.25**2 / (0.25**2 + 0.05**2)

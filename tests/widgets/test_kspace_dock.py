@@ -46,7 +46,7 @@ def open_with_dialog(dock, monkeypatch, path):
 def test_opening_a_file_shows_both_sides(dock, viewer, scan, tmp_path, monkeypatch):
     np.savez(tmp_path / "scan.npz", kspace=scan.kspace, spacing=scan.spacing)
     open_with_dialog(dock, monkeypatch, tmp_path / "scan.npz")
-    assert [layer.name for layer in viewer.layers] == ["scan k-space", "scan image"]
+    assert [layer.name for layer in viewer.layers] == ["k-space: scan", "image: scan"]
     assert dock.view.summary.sentence == (
         "scan: 1 slice, 3 coils, 32 × 32 pixels of 1.5 × 1.25 mm, 50.0% acquired (2×)."
     )
@@ -91,8 +91,8 @@ def test_plain_transform_of_an_image_is_the_fourier_transform(dock, viewer):
     assert kdata.spacing[1:] == (2.0, 0.5)
     assert "SIMULATION" in dock.view.badge.sentence
     assert dock.view.badge.isVisible()
-    assert [layer.name for layer in viewer.layers][1:] == ["photo k-space (simulation)", "photo image (simulation)"]
-    np.testing.assert_allclose(viewer.layers[-1].data[0], image, atol=1e-5)
+    assert [layer.name for layer in viewer.layers][1:] == ["k-space: photo (simulation)", "image: photo (simulation)"]
+    np.testing.assert_allclose(viewer.layers[-1].data, image, atol=1e-5)
     assert not dock.view.coil_row.isVisible()
 
 
@@ -105,14 +105,14 @@ def test_without_a_layer_there_is_nothing_to_press(dock):
 def test_settings_follow_once_transformed(dock, viewer, qtbot):
     viewer.add_image(shepp_logan(32), name="photo")
     dock.transform_button.click()
-    image = viewer.layers["photo image (simulation)"]
+    image = viewer.layers["image: photo (simulation)"]
     image.contrast_limits = (0.1, 0.4)
     first = dock.kdata
     dock.simulation.editor("n_coils").setValue(4)
     dock.simulation.editor("phase").setValue(1.5)
     qtbot.waitUntil(lambda: dock.kdata is not first and dock.kdata.n_coils == 4, timeout=3000)
     assert not dock.kdata.real
-    assert viewer.layers["photo image (simulation)"] is image
+    assert viewer.layers["image: photo (simulation)"] is image
     assert image.contrast_limits == pytest.approx([0.1, 0.4])
     assert kdata_of(image) is dock.kdata
     assert len(viewer.layers) == 3
@@ -156,39 +156,39 @@ def test_views_and_coils(dock, viewer, scan):
     kspace, image = viewer.layers
     dock.view.views["image"].setCurrentText("phase")
     dock.view.coil.setValue(3)
-    np.testing.assert_allclose(image.data[0], np.angle(ifft2c(scan.kspace[0, 2])), atol=1e-5)
-    assert kspace.data.shape == (1, 32, 32)
+    np.testing.assert_allclose(image.data, np.angle(ifft2c(scan.kspace[0, 2])), atol=1e-5)
+    assert kspace.data.shape == (32, 32)
     assert held(kspace)["coil"] is None
     dock.view.combine.click()
     assert held(kspace)["coil"] == 2
     dock.view.views["kspace"].setCurrentText("real")
-    np.testing.assert_allclose(kspace.data[0], scan.kspace[0, 2].real, atol=1e-6)
+    np.testing.assert_allclose(kspace.data, scan.kspace[0, 2].real, atol=1e-6)
 
 
 def test_a_removed_layer_stays_away_until_asked_for(dock, viewer, scan):
     layers.add_kspace(viewer, scan)
     box = dock.view.boxes["image"]
-    viewer.layers.remove("scan image")
+    viewer.layers.remove("image: scan")
     assert not box.isChecked()
     dock.view.coil.setValue(2)
     dock.view.views["kspace"].setCurrentText("phase")
-    assert [layer.name for layer in viewer.layers] == ["scan k-space"]
+    assert [layer.name for layer in viewer.layers] == ["k-space: scan"]
     box.click()
-    assert [layer.name for layer in viewer.layers] == ["scan k-space", "scan image"]
+    assert [layer.name for layer in viewer.layers] == ["k-space: scan", "image: scan"]
     box.click()
-    assert [layer.name for layer in viewer.layers] == ["scan k-space"]
+    assert [layer.name for layer in viewer.layers] == ["k-space: scan"]
 
 
 def test_choosing_another_acquisition_takes_its_views_over(dock, viewer, scan):
     layers.add_kspace(viewer, scan)
     other = KData.from_array(scan.kspace, name="other")
     layers.show_kspace(viewer, other, "phase", coil=1)
-    dock.source.layer = viewer.layers["other k-space"]
+    dock.source.layer = viewer.layers["k-space: other"]
     assert dock.kdata is other
     assert dock.view.views["kspace"].currentText() == "phase"
     assert dock.view.coil.value() == 2
     assert not dock.view.boxes["image"].isChecked()
-    dock.source.layer = viewer.layers["scan image"]
+    dock.source.layer = viewer.layers["image: scan"]
     assert dock.kdata is scan
     assert dock.view.views["kspace"].currentText() == "log-magnitude"
 

@@ -63,6 +63,22 @@ def test_another_number_of_axes_replaces_the_layer(viewer):
     assert tuple(new.scale) == (2, 1)
 
 
+def test_a_single_slice_is_seen_wherever_the_slider_stands(viewer):
+    viewer.add_image(np.zeros((9, 4, 6)))
+    viewer.dims.set_point(0, 7)
+    layer = layers.show_image(viewer, np.ones((1, 4, 6), np.float32), name="a", role="image", scale=(5.0, 2.0, 1.0))
+    assert layer.data.shape == (4, 6)
+    assert tuple(layer.scale) == (2, 1)
+    preview = layers.update_preview(
+        viewer, np.ones((4, 6), np.float32), name="p", slice_index=0, n_slices=1, spacing=(5.0, 2.0, 1.0)
+    )
+    again = layers.update_preview(
+        viewer, np.full((4, 6), 3, np.float32), name="p", slice_index=0, n_slices=1, spacing=(5.0, 2.0, 1.0)
+    )
+    assert again is preview
+    assert (preview.data == 3).all()
+
+
 def test_roles_and_strangers_are_told_apart(viewer):
     stranger = viewer.add_image(np.zeros((4, 6)), name="a")
     show(viewer)
@@ -73,7 +89,7 @@ def test_roles_and_strangers_are_told_apart(viewer):
 
 def test_add_kspace_shows_both_sides_of_the_transform(viewer, kdata):
     kspace, image = layers.add_kspace(viewer, kdata)
-    assert [layer.name for layer in viewer.layers] == ["head k-space (simulation)", "head image (simulation)"]
+    assert [layer.name for layer in viewer.layers] == ["k-space: head (simulation)", "image: head (simulation)"]
     assert views.kdata_of(kspace) is kdata
     assert views.kdata_of(image) is kdata
     assert kspace.data.max() == 0  # dB relative to the maximum
@@ -84,7 +100,7 @@ def test_add_kspace_shows_both_sides_of_the_transform(viewer, kdata):
 
 def test_measured_data_are_not_called_a_simulation(kdata):
     measured = KData.from_array(kdata.kspace, name="scan")
-    assert views.picture_name(measured, "image") == "scan image"
+    assert views.picture_name(measured, "image") == "image: scan"
 
 
 def test_change_of_view_and_coil(viewer, kdata):

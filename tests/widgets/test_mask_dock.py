@@ -16,7 +16,7 @@ from napari_lossguide.widgets.sampling import complete_lines, describe_sampling
 from napari_lossguide.widgets.views import mask_of, mask_recipe_of
 
 SHAPE = (48, 64)
-NAMES = {"mask", "head zero-filled (simulation)", "head point spread (simulation)"}
+NAMES = {"mask", "zero-filled: head (simulation)", "point spread: head (simulation)"}
 
 
 @pytest.fixture
@@ -63,9 +63,9 @@ def test_opening_makes_mask_and_previews(dock, viewer, kdata):
     layer = viewer.layers["mask"]
     np.testing.assert_array_equal(mask_of(layer), expected)
     assert tuple(layer.scale) == (2, 1)
-    zero_filled = viewer.layers["head zero-filled (simulation)"]
+    zero_filled = viewer.layers["zero-filled: head (simulation)"]
     np.testing.assert_allclose(zero_filled.data, rss(ifft2c(kdata.kspace[0] * expected)), rtol=1e-4)
-    spread = viewer.layers["head point spread (simulation)"]
+    spread = viewer.layers["point spread: head (simulation)"]
     np.testing.assert_allclose(spread.data, view(point_spread(expected), "log-magnitude"))
     assert f"Acceleration {achieved_acceleration(expected):.2f}" in dock.facts.sentence
     assert "of 64 columns" in dock.facts.sentence
@@ -123,7 +123,7 @@ def test_impossible_parameters_are_a_sentence_and_the_last_mask_stays(dock, view
 def test_a_stroke_fills_its_column_and_counts_as_drawn(dock, viewer, kdata, qtbot):
     mask = dock.layer.mask.copy()
     column = int(np.flatnonzero(~mask[0])[0])
-    preview = viewer.layers["head zero-filled (simulation)"]
+    preview = viewer.layers["zero-filled: head (simulation)"]
     paint(qtbot, dock, [(20, column)])
     mask[:, column] = True
     np.testing.assert_array_equal(viewer.layers["mask"].data, mask)
@@ -195,7 +195,7 @@ def test_draw_button_hands_over_the_brush(dock, viewer):
 def test_preview_follows_the_slice_slider(dock, viewer, kdata):
     viewer.dims.set_point(0, 5.0)
     expected = rss(ifft2c(kdata.kspace[1] * dock.layer.mask))
-    np.testing.assert_allclose(viewer.layers["head zero-filled (simulation)"].data, expected, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(viewer.layers["zero-filled: head (simulation)"].data, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_renamed_layers_are_followed(dock, viewer, qtbot):
@@ -218,16 +218,16 @@ def test_removed_mask_comes_back_with_the_next_change(dock, viewer, qtbot):
 
 
 def test_removed_preview_stays_away_until_its_box_is_checked(dock, viewer, qtbot):
-    viewer.layers.remove("head point spread (simulation)")
+    viewer.layers.remove("point spread: head (simulation)")
     box = dock.previews.boxes["psf"]
     assert not box.isChecked()
     dock.buttons["seed"].click()
     settle(qtbot, dock)
-    assert "head point spread (simulation)" not in viewer.layers
+    assert "point spread: head (simulation)" not in viewer.layers
     box.click()
-    assert "head point spread (simulation)" in viewer.layers
+    assert "point spread: head (simulation)" in viewer.layers
     box.click()
-    assert "head point spread (simulation)" not in viewer.layers
+    assert "point spread: head (simulation)" not in viewer.layers
 
 
 def test_clearing_the_viewer_leaves_a_usable_dock(dock, viewer, kdata, qtbot):
@@ -276,10 +276,18 @@ def test_a_mask_of_another_size_and_a_full_disk_are_sentences(dock, viewer, tmp_
 
 
 def test_simulating_again_updates_the_preview(dock, viewer, kdata, qtbot):
-    layers.show_kspace(viewer, simulate(shepp_logan(32), name="head", n_coils=2), renew=True)
+    again = simulate(np.stack([shepp_logan(32)] * 2), name="head", n_coils=2)
+    layers.show_kspace(viewer, again, renew=True)
     settle(qtbot, dock)
     assert viewer.layers["mask"].data.shape == (32, 32)
-    assert viewer.layers["head zero-filled (simulation)"].data.shape == (32, 32)
+    assert viewer.layers["zero-filled: head (simulation)"].data.shape == (32, 32)
+
+
+def test_another_number_of_slices_is_followed(dock, viewer, qtbot):
+    layers.add_kspace(viewer, simulate(shepp_logan(32), name="head", n_coils=2))
+    settle(qtbot, dock)
+    assert dock.data.currentText() == "k-space: head (simulation)"
+    assert viewer.layers["zero-filled: head (simulation)"].data.shape == (32, 32)
 
 
 def test_data_that_lack_points_themselves(kdata):
@@ -296,7 +304,7 @@ def test_one_entry_for_data_with_two_layers(dock, viewer):
     assert dock.data.count() == 1
     other = KData.from_array(np.ones((8, 8), complex), name="other")
     layers.add_kspace(viewer, other)
-    assert [dock.data.itemText(i) for i in range(2)] == ["head k-space (simulation)", "other k-space"]
+    assert [dock.data.itemText(i) for i in range(2)] == ["k-space: head (simulation)", "k-space: other"]
 
 
 @pytest.mark.parametrize("drawn", [False, True])

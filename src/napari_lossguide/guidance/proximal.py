@@ -36,7 +36,7 @@ class ProximalParams(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     gamma: float = Field(
         1.0,
-        gt=0,
+        ge=1e-6,
         le=1000,
         title="Guidance strength γ",
         description="Weight of the measured data against the prior, no unit. 1 trusts the measured noise level; "

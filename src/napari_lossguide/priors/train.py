@@ -151,8 +151,11 @@ class Trainer:
         """Write the checkpoint and the EMA prior, each to a temporary name first."""
         state = {"model": self.model.state_dict(), "ema": self.ema, "optimizer": self.optimizer.state_dict()}
         part = self.checkpoint.with_suffix(".part")
-        torch.save({**state, "step": self.step, "seconds": self.seconds}, part)
-        os.replace(part, self.checkpoint)
+        try:
+            torch.save({**state, "step": self.step, "seconds": self.seconds}, part)
+            os.replace(part, self.checkpoint)
+        finally:
+            part.unlink(missing_ok=True)
         net_state = {k.removeprefix("network."): v for k, v in self.ema.items()}
         c = self.config
         save_prior(

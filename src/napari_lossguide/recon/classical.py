@@ -51,6 +51,11 @@ def cg_sense(problem: Problem, regularization: float, iterations: int) -> Iterat
             return
 
 
+# From |A|^2 <= 1 and |T|^2 <= 8 of finite differences in the plane. SigPy's own come from power iterations that start
+# from numpy's global generator: no two runs would be equal.
+STEP_SIZES = {"L1WaveletRecon": {"alpha": 1.0}, "TotalVariationRecon": {"tau": 1 / 9, "sigma": 1.0}}
+
+
 def sparse(problem: Problem, app_name: str, regularization: float, iterations: int) -> Iterator[Tensor]:
     """Estimates of SigPy's ``L1WaveletRecon`` or ``TotalVariationRecon``, one per iteration.
 
@@ -63,7 +68,13 @@ def sparse(problem: Problem, app_name: str, regularization: float, iterations: i
     y = problem.y[0].cpu().numpy()
     weights = A.mask.to(torch.float32).expand(A.data_shape).cpu().numpy()
     app: Any = getattr(sigpy.mri.app, app_name)(
-        y, A.maps.cpu().numpy(), regularization, weights=weights, max_iter=iterations, show_pbar=False
+        y,
+        A.maps.cpu().numpy(),
+        regularization,
+        weights=weights,
+        max_iter=iterations,
+        show_pbar=False,
+        **STEP_SIZES[app_name],
     )
     while not app.alg.done():
         app.alg.update()

@@ -63,7 +63,7 @@ class Run:
         self.real = kdata.real if recipe.image == "auto" else recipe.image == "real"
         self.given_maps = None if maps is None else check_maps(np.asarray(maps), kdata)
         live.declare({n: self.chosen.limits(n) for n in self.chosen.live_knobs})
-        self.denoiser = denoiser
+        self.denoiser = denoiser if self.chosen.needs_prior else None
         if denoiser is None and self.chosen.needs_prior:
             self.denoiser = load_prior(recipe.prior, str(self.device))
         sha = self.denoiser.info.sha256 if self.denoiser is not None else ""
@@ -75,6 +75,7 @@ class Run:
         self.recipe = recipe.model_copy(update={"image": "real" if self.real else "complex", "prior_sha256": sha})
         shape = (kdata.n_slices, recipe.samples if self.chosen.needs_prior else 1, *kdata.image_shape)
         self.samples = np.zeros(shape, np.complex64)
+        self.reached = np.zeros(kdata.n_slices, int)  # samples of each slice that have an estimate
         self.zero_filled = np.zeros((kdata.n_slices, *kdata.image_shape), np.complex64)
         self.maps = np.zeros(kdata.kspace.shape, np.complex64)
         self.problems: list[Problem] = []
@@ -131,6 +132,7 @@ class Run:
             if not bool(torch.isfinite(torch.view_as_real(step.x0) if step.x0.is_complex() else step.x0).all()):
                 raise Diverged(step.index, step.sigma, last)
             self.samples[index, batch.start : batch.stop] = step.x0.cpu().numpy() * problem.scale
+            self.reached[index] = batch.stop
             last = np.abs(self.samples[index, batch.start])
             self.done_steps = first + step.index + 1
             self.nfe = before + step.nfe
@@ -161,7 +163,8 @@ class Run:
     def result(self, status: str) -> Result:
         """What is there, finished or not."""
         several = self.samples.shape[1] > 1
-        image = self.samples.mean(axis=1)
+        reached = [s[: max(n, 1)] for s, n in zip(self.samples, self.reached, strict=True)]
+        image = np.stack([s.mean(axis=0) for s in reached])
         return Result(
             image=image,
             zero_filled=self.zero_filled,
@@ -169,7 +172,7 @@ class Run:
             maps=self.maps,
             samples=self.samples if several else None,
             mean=image if several else None,
-            std=self.samples.std(axis=1).astype(np.float32) if several else None,
+            std=np.stack([s.std(axis=0) for s in reached]).astype(np.float32) if several else None,
             recipe=self.recipe.model_copy(update={"changes": self.live.changes}),
             trace=tuple(self.trace),
             status="done" if status == "done" else "cancelled",
@@ -278,7 +281,7 @@ def reconstruct(
     InvalidInput, Diverged
         See ``reconstruction``.
     """
-    given = None if mask is None else np.asarray(mask).astype(bool)
+    given = None if mask is None else np.asarray(mask)
     if isinstance(kspace, KData):
         kdata = kspace if given is None else kspace.undersample(given)
     else:

@@ -39,14 +39,28 @@ class Live:
         self._limits: Mapping[str, tuple[float, float]] | None = None
 
     def declare(self, limits: Mapping[str, tuple[float, float]]) -> None:
-        """The engine says which knobs this run has and their least and greatest values."""
+        """The engine says which knobs this run has and their least and greatest values.
+
+        Raises
+        ------
+        InvalidInput
+            If a knob that was set before, or one to be replayed, is not among them or is out of its range.
+        """
         with self._lock:
-            unknown = [n for n in [*self._pending, *(c.name for c in self._replay)] if n not in limits]
-            if unknown:
-                raise InvalidInput(
-                    f"'{unknown[0]}' is not a live knob of this method; it has {', '.join(limits) or 'none'}."
-                )
             self._limits = dict(limits)
+            for name, value in [*self._pending.items(), *((c.name, c.value) for c in self._replay)]:
+                self._check(name, value)
+
+    def _check(self, name: str, value: float) -> None:
+        if self._limits is None:
+            return
+        if name not in self._limits:
+            raise InvalidInput(
+                f"'{name}' is not a live knob of this method; it has {', '.join(self._limits) or 'none'}."
+            )
+        low, high = self._limits[name]
+        if not low <= value <= high:
+            raise InvalidInput(f"{name} = {value} is out of its range {low:g} ... {high:g}.")
 
     def update(self, values: Mapping[str, float]) -> None:
         """Set knobs, by their full names ("guidance.gamma"); they take effect together at the next step.
@@ -58,14 +72,7 @@ class Live:
         """
         with self._lock:
             for name, value in values.items():
-                if self._limits is not None:
-                    if name not in self._limits:
-                        raise InvalidInput(
-                            f"'{name}' is not a live knob of this method; it has {', '.join(self._limits) or 'none'}."
-                        )
-                    low, high = self._limits[name]
-                    if not low <= value <= high:
-                        raise InvalidInput(f"{name} = {value} is out of its range {low} ... {high}.")
+                self._check(name, value)
             self._pending = {**self._pending, **{k: float(v) for k, v in values.items()}}
 
     def read(self, step: int) -> Mapping[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -54,6 +55,15 @@ class SparseParams(BaseModel):
         description="Weight of the sparsity term, relative to data of unit scale: larger is smoother.",
     )
     iterations: int = Field(100, ge=1, le=5000, title="Iterations", description="Iterations of the convex solver.")
+
+
+def first_complaint(error: ValidationError, *prefix: str) -> str:
+    """The first thing that is wrong, as one sentence that names it."""
+    first = error.errors()[0]
+    if first["type"] == "value_error":  # raised by a check of this program: the sentence is complete
+        return str(first["ctx"]["error"])
+    name = ".".join([*prefix, *(str(part) for part in first["loc"])]) or "recipe"
+    return f"{name} = {repr(first['input'])[:60]}: {first['msg'][0].lower()}{first['msg'][1:]}."
 
 
 @dataclass(frozen=True)
@@ -110,9 +120,9 @@ class Method:
     def limits(self, name: str) -> tuple[float, float]:
         """Least and greatest value of a live knob."""
         schema = self.models[name.split(".", maxsplit=1)[0]].model_json_schema()["properties"][name.split(".")[1]]
-        low = schema.get("minimum", schema.get("exclusiveMinimum", float("-inf")))
-        high = schema.get("maximum", schema.get("exclusiveMaximum", float("inf")))
-        return low, high
+        low = math.nextafter(schema.get("exclusiveMinimum", -math.inf), math.inf)
+        high = math.nextafter(schema.get("exclusiveMaximum", math.inf), -math.inf)
+        return schema.get("minimum", low), schema.get("maximum", high)
 
     def settings(self, changed: Mapping[str, Any] = {}) -> dict[str, dict[str, Any]]:
         """All parameters of the parts, checked, with this method's defaults and then ``changed`` applied.
@@ -135,11 +145,7 @@ class Method:
             try:
                 checked[part] = model(**own).model_dump()
             except ValidationError as error:
-                first = error.errors()[0]
-                name = f"{part}.{first['loc'][0]}" if first["loc"] else part
-                raise InvalidInput(
-                    f"{name} = {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}."
-                ) from error
+                raise InvalidInput(first_complaint(error, part)) from error
         return checked
 
 

@@ -79,14 +79,20 @@ def coil_maps(kdata: KData, index: int, calibration: int) -> NDArray[np.complex6
 
 
 def check_maps(maps: NDArray[np.complexfloating], kdata: KData) -> NDArray[np.complex64]:
-    """Given maps as complex64 (slice, coil, ny, nx), scaled so that the norm of A is at most one.
+    """Given maps as complex64 (slice, coil, ny, nx), with one as the largest root-sum-of-squares of a pixel.
+
+    The norm of A is then at most one, and the zero-filled image has about the size of the true one. The image of a run
+    belongs to these maps, which are in its result.
 
     Raises
     ------
     InvalidInput
         If the shape does not fit or a value is not finite.
     """
-    m = np.asarray(maps, dtype=np.complex64)
+    try:
+        m = np.asarray(maps, dtype=np.complex64)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"The coil maps are not numbers ({error}).") from error
     m = m[None] if m.ndim == 3 else m
     if m.ndim != 4 or m.shape[1:] != kdata.kspace.shape[1:] or m.shape[0] not in (1, kdata.n_slices):
         raise InvalidInput(
@@ -97,8 +103,7 @@ def check_maps(maps: NDArray[np.complexfloating], kdata: KData) -> NDArray[np.co
     power = (np.abs(m) ** 2).sum(1).max()
     if not power > 0:
         raise InvalidInput("The coil maps are all zero.")
-    m = m / math.sqrt(max(float(power), 1.0))
-    return np.broadcast_to(m, kdata.kspace.shape)
+    return np.broadcast_to(m / math.sqrt(power), kdata.kspace.shape)
 
 
 def make_problem(
@@ -112,17 +117,14 @@ def make_problem(
     index : slice.
     maps : complex64 (coil, ny, nx).
     real : reconstruct a real image.
-    noise_std : on the input's scale; None to estimate it.
+    noise_std : on the input's scale; None to estimate it from the measured points, also in a simulation that knows it.
     device : where to compute.
     """
     kspace = kdata.kspace[index]
-    mask = torch.from_numpy(np.ascontiguousarray(kdata.acquired))
-    A = CartesianSense(mask.to(device), torch.from_numpy(np.ascontiguousarray(maps)).to(device))
-    y = torch.from_numpy(np.ascontiguousarray(kspace))[None].to(device) * A.mask
+    A = CartesianSense(torch.tensor(kdata.acquired, device=device), torch.tensor(maps, device=device))
+    y = torch.tensor(kspace, device=device)[None] * A.mask
     if noise_std is None:
-        noise_std = (
-            kdata.noise_std if kdata.noise_std is not None else estimate_noise_std(kspace, kdata.acquired, real=real)
-        )
+        noise_std = estimate_noise_std(kspace, kdata.acquired, real=real)
     scale = estimate_scale(A.adjoint(y)[0])
     n = int(kdata.acquired.sum()) * kdata.n_coils
     return Problem(y / scale, A, noise_std / scale, scale, real, n)

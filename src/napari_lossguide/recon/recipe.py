@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from napari_lossguide import __version__
 from napari_lossguide.masks import MaskRecipe
 from napari_lossguide.recon.live import Change
-from napari_lossguide.recon.methods import PARTS, Method, method
+from napari_lossguide.recon.methods import PARTS, Method, first_complaint, method
 from napari_lossguide.types import InvalidInput
 
 
@@ -35,7 +35,9 @@ class Recipe(BaseModel):
     sampler: dict[str, Any] = {}
     guidance: dict[str, Any] = {}
     mask: MaskRecipe | None = None
-    noise_std: float | None = Field(None, ge=0, description="of the k-space, E|n|^2 = noise_std^2; None: estimated")
+    noise_std: float | None = Field(
+        None, ge=0, allow_inf_nan=False, description="of the k-space, E|n|^2 = noise_std^2; None: estimated"
+    )
     calibration: int = Field(24, ge=8, le=256, description="side of the ESPIRiT calibration square, at most")
     changes: tuple[Change, ...] = ()
 
@@ -108,16 +110,9 @@ def build(cls: type[Recipe], fields: Mapping[str, Any]) -> Recipe:
         raise InvalidInput(first_complaint(error)) from error
 
 
-def first_complaint(error: ValidationError) -> str:
-    """The first thing that is wrong, as one sentence that names it."""
-    first = error.errors()[0]
-    name = ".".join(str(part) for part in first["loc"]) or "recipe"
-    return f"{name} = {str(first['input'])[:60]!r}: {first['msg'][0].lower()}{first['msg'][1:]}."
-
-
 def read_text(path: Path) -> str:
     """A file's text, or one sentence why not."""
     try:
         return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # ValueError: not UTF-8, or a name with a null byte
         raise InvalidInput(f"The recipe {path} cannot be read: {error}.") from error

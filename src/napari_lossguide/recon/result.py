@@ -56,7 +56,7 @@ class Result:
     mask : bool (ny, nx).
     maps : complex64 (slice, coil, ny, nx).
     samples : complex64 (slice, P, ny, nx), with mean (complex64) and std (float32, of the complex value) over P;
-        None for one sample.
+        None for one sample. Samples that a cancelled run did not reach are zero, and left out of mean and std.
     recipe : what was run, with the live changes and the prior's checksum filled in.
     trace : step, slice, sigma, loss, residual of every step.
     nfe : network evaluations of all slices and batches of samples.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class KarrasSchedule(BaseModel):
@@ -38,6 +38,13 @@ class KarrasSchedule(BaseModel):
     rho: float = Field(
         7.0, ge=1, le=20, title="rho", description="How much the steps crowd at low noise: 1 is even, 7 is usual."
     )
+
+    @model_validator(mode="after")
+    def check_order(self) -> KarrasSchedule:
+        """The path goes down."""
+        if self.steps > 1 and self.sigma_min >= self.sigma_max:
+            raise ValueError(f"sigma_min = {self.sigma_min} must be less than sigma_max = {self.sigma_max}.")
+        return self
 
     def sigmas(self) -> list[float]:
         """Levels from ``sigma_max`` down to 0: ``steps + 1`` of them."""

@@ -62,6 +62,11 @@ class ComboBox(QComboBox):
         self.setMinimumContentsLength(8)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
 
+    def showPopup(self) -> None:  # noqa: N802 (the name is Qt's)
+        """Unfold the list as wide as its longest text."""
+        self.view().setMinimumWidth(self.view().sizeHintForColumn(0) + 24)
+        super().showPopup()
+
     def wheelEvent(self, event: QWheelEvent) -> None:
         """Scroll the dock unless the box is being edited."""
         super().wheelEvent(event) if self.hasFocus() else event.ignore()

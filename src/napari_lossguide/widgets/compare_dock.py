@@ -3,15 +3,13 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from napari.layers import Image, Layer
-from pydantic import BaseModel, Field
 from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import (
     QApplication,
-    QCheckBox,
     QHBoxLayout,
     QLabel,
     QListWidget,
@@ -19,9 +17,9 @@ from qtpy.QtWidgets import (
     QPushButton,
 )
 
-from napari_lossguide.widgets import layers
+from napari_lossguide.widgets.difference_maps import ROLE, DifferenceMaps, magnitude
 from napari_lossguide.widgets.failure import Failure
-from napari_lossguide.widgets.forms import ParamsForm, form_layout
+from napari_lossguide.widgets.forms import form_layout
 from napari_lossguide.widgets.metrics_table import MetricsTable, Row, as_csv, measure
 from napari_lossguide.widgets.optional_layer import OptionalLayerCombo
 from napari_lossguide.widgets.panel import Panel, heading
@@ -30,25 +28,8 @@ from napari_lossguide.widgets.side_by_side import SideBySide
 from napari_lossguide.widgets.views import held, kdata_of, role_of
 from napari_lossguide.widgets.worker import Errand
 
-DIFFERENCE = "difference"  # role
-NOT_COMPARED = {DIFFERENCE, "kspace", "psf", "phase", "standard deviation", "preview"}
-WANTED = {"result", "mask preview"}  # ticked from the start
-
-
-class DifferenceParams(BaseModel):
-    """How differences are shown."""
-
-    kind: Literal["absolute", "signed"] = Field(
-        "absolute", title="Difference", description="|image − reference| of the magnitudes, or with its sign."
-    )
-    gain: float = Field(
-        5.0,
-        ge=1,
-        le=100,
-        title="Gain",
-        description="How much brighter differences are shown than the images.",
-        json_schema_extra={"live": True, "scale": "log"},
-    )
+NOT_COMPARED = {ROLE, "kspace", "psf", "phase", "standard deviation", "preview"}
+WANTED = {"result"}  # ticked from the start
 
 
 class CompareDock(Panel):
@@ -63,7 +44,7 @@ class CompareDock(Panel):
     reference : choice of the reference layer.
     list : the candidates, with check boxes.
     toggle : button that shows them side by side.
-    differences, difference : whether and how difference maps are shown.
+    differences : difference maps.
     table : figures of merit.
     """
 
@@ -79,7 +60,7 @@ class CompareDock(Panel):
         self.reference = OptionalLayerCombo(self, napari_viewer, is_comparable, "none")
         self.truth, self.toggle = QPushButton("True image"), QPushButton("Show side by side")
         self.list, self.table, self.note = QListWidget(), MetricsTable(), QLabel()
-        self.differences, self.difference = QCheckBox("Difference maps"), ParamsForm(DifferenceParams)
+        self.differences = DifferenceMaps(napari_viewer)
         self._soon = self.after(80, self._update)
         self._build()
         self._refresh()
@@ -148,7 +129,6 @@ class CompareDock(Panel):
         self._soon.start()
 
     def _reference_changed(self, layer: Layer | None) -> None:
-        self.difference.setEnabled(layer is not None)
         self.differences.setEnabled(layer is not None)
         self._refresh()
 
@@ -185,48 +165,8 @@ class CompareDock(Panel):
         reference, images = self.reference.layer, self.candidates()
         running = [x for x in self._viewer.layers if role_of(x) == "preview"]
         with self._own_changes():
-            maps = self._show_differences(reference, images) if self.differences.isChecked() and reference else []
-            self._drop_differences(keep=maps)
+            maps = self.differences.show_maps(reference, images)
             self._side.show([*images, *([reference] if reference is not None else [])], maps, running)
-
-    def _show_differences(self, reference: Image, images: list[Image]) -> list[Image]:
-        """Difference maps of the candidates that fit, dark where they agree."""
-        truth, maps = magnitude(reference), []
-        signed = self.difference.values()["kind"] == "signed"
-        for image in images:
-            data = magnitude(image)
-            if data.shape == truth.shape:
-                delta = data - truth if signed else np.abs(data - truth)
-                shown = layers.show_image(
-                    self._viewer,
-                    delta,
-                    name=f"{'Error' if signed else '|Error|'} of {image.name}",
-                    role=DIFFERENCE,
-                    scale=(1.0, *reference.scale)[-3:],
-                    contrast_limits=self._difference_limits(reference, signed),
-                    colormap="PiYG" if signed else "inferno",
-                    renew=True,
-                )
-                maps.append(shown)
-        return maps
-
-    def _difference_limits(self, reference: Image, signed: bool) -> tuple[float, float]:
-        high = float(reference.contrast_limits[1]) / self.difference.values()["gain"]
-        return (-high if signed else 0.0), high
-
-    def _drop_differences(self, keep: list[Image]) -> None:
-        for layer in [x for x in self._viewer.layers if role_of(x) == DIFFERENCE and x not in keep]:
-            self._viewer.layers.remove(layer)
-
-    def _difference_changed(self, name: str) -> None:
-        reference = self.reference.layer
-        if name != "gain" or reference is None:
-            self._soon.start()
-            return
-        limits = self._difference_limits(reference, self.difference.values()["kind"] == "signed")
-        for layer in self._viewer.layers:
-            if role_of(layer) == DIFFERENCE:
-                layer.contrast_limits = limits
 
     def _toggled(self, shown: bool) -> None:
         self.toggle.setText("Back to the layers as they were" if shown else "Show side by side")
@@ -235,7 +175,7 @@ class CompareDock(Panel):
                 self._arrange()
                 return
             with self._own_changes():
-                self._drop_differences(keep=[])
+                self.differences.show_maps(None, [])
                 self._side.restore()
 
     def _copy(self) -> None:
@@ -249,7 +189,6 @@ class CompareDock(Panel):
         self.reference.setAccessibleName("Reference")
         self.list.setAccessibleName("Images to compare")
         self.note.setWordWrap(True)
-        self.differences.setChecked(True)
         row = QHBoxLayout()
         row.addWidget(self.reference, 1)
         row.addWidget(self.truth)
@@ -259,7 +198,7 @@ class CompareDock(Panel):
         copy.clicked.connect(self._copy)
         self.body.addLayout(rows)
         self.body.addWidget(heading("Images"))
-        for widget in (self.list, self.toggle, self.differences, self.difference, heading("Figures of merit")):
+        for widget in (self.list, self.toggle, self.differences, heading("Figures of merit")):
             self.body.addWidget(widget)
         for widget in (self.table, self.note, copy):
             self.body.addWidget(widget)
@@ -270,8 +209,7 @@ class CompareDock(Panel):
         self.truth.clicked.connect(self.add_reference)
         self.toggle.toggled.connect(self._toggled)
         self.list.itemChanged.connect(self._ticks_changed)
-        self.differences.toggled.connect(lambda _: self._soon.start())
-        self.difference.changed.connect(lambda name, _: self._difference_changed(name))
+        self.differences.changed.connect(self._soon.start)
         self.reference.layer_changed.connect(self._reference_changed)
         self._reference_changed(None)
 
@@ -281,12 +219,6 @@ def is_comparable(layer: Layer) -> bool:
     if not isinstance(layer, Image) or layer.rgb or layer.multiscale or layer.ndim not in (2, 3):
         return False
     return role_of(layer) not in NOT_COMPARED and held(layer).get("view", "magnitude") == "magnitude"
-
-
-def magnitude(layer: Image) -> np.ndarray:
-    """Magnitude in a layer, float32 (slice, ny, nx)."""
-    data = np.abs(np.asarray(layer.data)).astype(np.float32)
-    return data[None] if data.ndim == 2 else data
 
 
 def _with_truth(layer: Layer) -> Any:

@@ -15,6 +15,7 @@ from napari_lossguide.widgets.boxes import ComboBox, FloatBox, IntBox, Slider
 
 INT_MAX = 2**31 - 1  # what a QSpinBox holds
 SLIDER_STEPS = 1000
+BOX_WIDTH = 92
 OPEN = 1e-12  # an open limit is moved in by this
 
 
@@ -216,7 +217,8 @@ def _set_step(box: Any, limits: Limits, hints: dict[str, Any]) -> None:
 def _with_slider(box: Any, travel: Travel) -> QWidget:
     row, slider = QWidget(), Slider(Qt.Orientation.Horizontal)
     slider.setRange(0, SLIDER_STEPS)
-    slider.setMinimumWidth(60)
+    slider.setMinimumWidth(48)
+    box.setFixedWidth(BOX_WIDTH)  # the room is for the slider
     whole = isinstance(box, QSpinBox)
 
     def lead(position: int) -> None:

@@ -148,10 +148,16 @@ def form_layout(parent: QWidget | None = None) -> QFormLayout:
 
 def collapsible(title: str, content: QWidget, *, expanded: bool = False) -> QCollapsible:
     """Fold a widget under a titled line."""
-    fold = QCollapsible(title, expandedIcon="▾", collapsedIcon="▸")
+    fold = QCollapsible(expandedIcon=" ", collapsedIcon=" ")
     fold.setDuration(0)
     fold.setContent(content)
+    fold.layout().setContentsMargins(0, 0, 0, 0)
+    fold.content().layout().setContentsMargins(8, 2, 0, 2)
+    # The arrow is text, for superqt's own is black in every theme; napari paints checked buttons in its loudest colour.
+    fold.toggleButton().setStyleSheet("text-align: left; padding: 2px; border: none; background: transparent")
     fold.toggleButton().setAccessibleName(title)
+    fold.toggled.connect(lambda open_: fold.setText(f"{'▾' if open_ else '▸'} {title}"))
+    fold.setText(f"▸ {title}")
     if expanded:
         fold.expand(animate=False)
     return fold

@@ -13,7 +13,7 @@ from napari_lossguide.data.kdata import KData
 from napari_lossguide.data.readers import read, read_image
 from napari_lossguide.data.writers import write_npy, write_npz
 from napari_lossguide.types import InvalidInput
-from napari_lossguide.widgets.views import KEY, image_picture, kspace_picture, picture_name, placed
+from napari_lossguide.widgets.views import KEY, image_picture, kspace_picture, picture_name, placed, unstacked
 
 LayerData = tuple[np.ndarray, dict[str, Any], str]
 Reader = Callable[[str], list[LayerData]]
@@ -52,7 +52,7 @@ def read_result(path: str) -> list[LayerData]:
     with np.load(path, allow_pickle=False) as file:
         arrays = {key: np.asarray(file[key]) for key in ("zero_filled", "std") if key in file.files}
         facts = {key: str(file[key]) for key in ("recipe", "facts") if key in file.files}
-    found = [_image_layer(array, f"{name} {key.replace('_', '-')}", spacing, facts) for key, array in arrays.items()]
+    found = [_image_layer(array, f"{key.replace('_', '-')}: {name}", spacing, facts) for key, array in arrays.items()]
     return [*found, _image_layer(read_image(path), name, spacing, {**facts, "role": "result"})]
 
 
@@ -107,7 +107,7 @@ def write_result(path: str, data: Any, meta: Mapping[str, Any]) -> list[str]:
     elif kept.get("role") == "kspace" and isinstance(kept.get("kdata"), KData):
         write_npz(path, _kspace_arrays(kept["kdata"]))
     else:
-        write_npz(path, {"image": array, "spacing": np.asarray(meta.get("scale", (1.0,)), float)})
+        write_npz(path, {"image": array, "spacing": np.asarray(meta.get("scale", (1.0,)), float)[-3:]})
     return [path]
 
 
@@ -151,7 +151,7 @@ def _spacing(path: str) -> Spacing:
 
 
 def _image_layer(array: np.ndarray, name: str, spacing: Spacing, kept: Mapping[str, Any]) -> LayerData:
-    shown = view(array, "magnitude") if np.iscomplexobj(array) else array.astype(np.float32)
+    shown = unstacked(view(array, "magnitude") if np.iscomplexobj(array) else array.astype(np.float32))
     low = min(float(shown.min()), 0.0)
     attributes = {
         "name": name,

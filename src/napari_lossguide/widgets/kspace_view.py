@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Layer
 from qtpy.QtCore import QSignalBlocker, Qt
-from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QWidget
+from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_lossguide.data.display import VIEWS
 from napari_lossguide.data.kdata import KData
@@ -95,7 +95,7 @@ class KSpaceView(QWidget):
             self.coil.setRange(1, kdata.n_coils)
         for widget in (self.combine, self.coil_row):
             widget.setVisible(kdata.n_coils > 1)
-        self.badge.show_text(f"SIMULATION, not measured: {kdata.source}" if kdata.simulated else "", colour="warning")
+        self.badge.show_text(simulation_note(kdata), colour="warning")
         self.summary.show_text(describe_kdata(kdata))
         self.setVisible(True)
         self._tell_coil()
@@ -148,20 +148,21 @@ class KSpaceView(QWidget):
         self._panel.listen(self._viewer.layers.events.removed, self._mirror)
 
     def _build(self) -> None:
-        part = QGridLayout(self)
-        part.setContentsMargins(0, 0, 0, 0)
-        part.setColumnStretch(1, 1)
-        for row, widget in enumerate((heading("Shown"), self.badge, self.summary)):
-            part.addWidget(widget, row, 0, 1, 2)
-        for row, role in enumerate(SHOWN, start=3):
-            part.addWidget(self.boxes[role], row, 0)
-            part.addWidget(self.views[role], row, 1)
-        coil_layout = QHBoxLayout(self.coil_row)
-        coil_layout.setContentsMargins(0, 0, 0, 0)
+        views, coils = QGridLayout(), QHBoxLayout(self.coil_row)
+        for row, role in enumerate(SHOWN):
+            views.addWidget(self.boxes[role], row, 0)
+            views.addWidget(self.views[role], row, 1)
+        views.setColumnStretch(1, 1)
         for widget in (QLabel("Coil"), self.coil, self._coil_text):
-            coil_layout.addWidget(widget)
-        for row, widget in enumerate((self.combine, self.coil_row, self.grid), start=5):
-            part.addWidget(widget, row, 0, 1, 2)
+            coils.addWidget(widget)
+        part = QVBoxLayout(self)
+        for layout in (views, coils, part):
+            layout.setContentsMargins(0, 0, 0, 0)
+        for widget in (heading("Shown"), self.badge, self.summary):
+            part.addWidget(widget)
+        part.addLayout(views)
+        for widget in (self.combine, self.coil_row, self.grid):
+            part.addWidget(widget)
         self.setVisible(False)
 
 
@@ -175,6 +176,11 @@ def describe_kdata(kdata: KData) -> str:
         f"{kdata.name}: {_count(kdata.n_slices, 'slice')}, {_count(kdata.n_coils, 'coil')}, "
         f"{ny} × {nx} pixels of {y:.3g} × {x:.3g} mm, {'fully sampled' if kdata.fully_sampled else sampling}{noise}."
     )
+
+
+def simulation_note(kdata: KData) -> str:
+    """Says that data are simulated and from what; empty for measured data."""
+    return f"SIMULATION, not measured: {kdata.source.removeprefix('simulation: ')}." if kdata.simulated else ""
 
 
 def _count(number: int, what: str) -> str:

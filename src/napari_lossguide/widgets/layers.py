@@ -23,6 +23,7 @@ from napari_lossguide.widgets.views import (
     picture_name,
     placed,
     role_of,
+    unstacked,
 )
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def show_image(
     Parameters
     ----------
     viewer : napari's viewer or viewer model.
-    data : real, (ny, nx) or (slice, ny, nx).
+    data : real, (ny, nx) or (slice, ny, nx); a single slice loses its axis.
     name, role : which layer; the name is also what the layer is called when it is added.
     scale : (slice, y, x) in mm.
     metadata : goes under ``layer.metadata["lossguide"]``, with role and name.
@@ -68,6 +69,7 @@ def show_image(
     Image
     """
     kept = {**(metadata or {}), "role": role, "name": name}
+    data = unstacked(data)
     layer = find_layer(viewer, role, name)
     if layer is not None and layer.ndim != data.ndim:
         viewer.layers.remove(layer)
@@ -191,22 +193,17 @@ def update_preview(
     metadata: Mapping[str, Any] | None = None,
 ) -> Image:
     """Put the magnitude of one slice, float32 (ny, nx), into a preview layer, which is added by the first call."""
+    shape = image.shape if n_slices == 1 else (n_slices, *image.shape)
     layer = find_layer(viewer, "preview", name)
-    if layer is None or layer.data.shape != (n_slices, *image.shape):
-        stack = np.zeros((n_slices, *image.shape), np.float32)
-        stack[slice_index] = image
-        return show_image(
-            viewer,
-            stack,
-            name=name,
-            role="preview",
-            scale=spacing,
-            metadata=metadata,
-            contrast_limits=contrast_limits or _limits(image),
-        )
-    layer.data[slice_index] = image
-    layer.refresh(highlight=False, extent=False)
-    return layer
+    if layer is not None and layer.data.shape == shape:
+        layer.data[... if n_slices == 1 else slice_index] = image
+        layer.refresh(highlight=False, extent=False)
+        return layer
+    stack = np.zeros((n_slices, *image.shape), np.float32)
+    stack[slice_index] = image
+    limits = contrast_limits or _limits(image)
+    place: dict[str, Any] = {"name": name, "role": "preview", "scale": spacing}
+    return show_image(viewer, stack, metadata=metadata, contrast_limits=limits, **place)
 
 
 def remove_layer(viewer: Any, role: str, name: str) -> None:

@@ -23,7 +23,7 @@ from napari_lossguide.widgets.views import kdata_of, mask_of
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-UPDATE_MS = 30
+UPDATE_MS, SLOWEST_MS = 30, 250
 FILES = "mask (*.npy);;all files (*)"
 SLIDERS = {
     "acceleration": {"live": True, "slider": (1, 32), "scale": "log"},
@@ -76,6 +76,7 @@ class MaskDock(Panel):
         self._build()
         self._show_form()
         self._connect()
+        self._set_hand_made("")
         self._pick_up()
         self._data_chosen(self.data.layer)
 
@@ -138,7 +139,8 @@ class MaskDock(Panel):
                     self.layer.write(recipe.make(kdata.image_shape), kdata, recipe)
                 self._show_effects()
             # A slow pattern must not keep the window busy all the time while a slider moves.
-            self._update_timer.setInterval(max(UPDATE_MS, round(1000 * (time.perf_counter() - start))))
+            milliseconds = round(1000 * (time.perf_counter() - start))
+            self._update_timer.setInterval(min(max(milliseconds, UPDATE_MS), SLOWEST_MS))
 
     def _show_effects(self) -> None:
         mask, kdata, layer = self.layer.mask, self._kdata, self.layer.layer
@@ -158,6 +160,7 @@ class MaskDock(Panel):
 
     def _layer_removed(self) -> None:
         self._set_hand_made("")
+        self.buttons["reset"].setEnabled(True)
         self.facts.show_text("The mask layer was removed; change a parameter, or reset, to make it again.")
         self._clear_timer.start()  # later: the viewer may be in the middle of removing several layers
 
@@ -166,7 +169,7 @@ class MaskDock(Panel):
         self.hand_made = origin
         for widget in (self.kind, self.form, self.buttons["seed"]):
             widget.setEnabled(not origin)
-        self.buttons["reset"].setEnabled(bool(origin) or self.layer.layer is None)
+        self.buttons["reset"].setEnabled(bool(origin))
         self.badge.show_text(
             f"This mask is {origin}: reset it to use the parameters." if origin else "", colour="warning"
         )
@@ -200,6 +203,7 @@ class MaskDock(Panel):
     def _show_form(self, *_: object) -> None:
         """The parameters of the kind; what was changed by hand is kept where the new kind has it too."""
         old = getattr(self, "form", None)
+        self.kind.setToolTip(self.kind.currentText())
         model, kept = MASKS[self.kind.currentData()].params, {}
         if old is not None:
             kept = {
@@ -208,6 +212,7 @@ class MaskDock(Panel):
                 if _changed(old, name) and name in model.model_fields
             }
             self._form_place.removeWidget(old)
+            old.hide()  # it is deleted only when Qt comes to it
             old.deleteLater()
         self.form = ParamsForm(model, kept, hints=SLIDERS)
         self.form.changed.connect(self._update_soon)

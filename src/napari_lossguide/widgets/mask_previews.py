@@ -60,10 +60,14 @@ class MaskPreviews(QWidget):
         if self._kdata is not None and self._name(PSF, self._kdata) != self._name(PSF, kdata):
             self.clear()
         self._kdata, self._mask = kdata, mask
+        before, active = len(self._viewer.layers), self._viewer.layers.selection.active
         for role, box in self.boxes.items():
             if box.isChecked():
                 self._show(role)
         self.grid.suggest()
+        if len(self._viewer.layers) > before:
+            self._viewer.layers.selection.active = active  # the mask, ready to be drawn on
+            self._viewer.reset_view()
 
     def clear(self) -> None:
         """Remove the layers."""

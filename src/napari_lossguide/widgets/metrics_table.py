@@ -11,16 +11,17 @@ from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableWidget, QTableWidgetItem
 
 from napari_lossguide.types import InvalidInput
+from napari_lossguide.widgets.result_layers import SIMULATION
 
 # column -> (heading, format, larger is better; None: neither)
 COLUMNS: dict[str, tuple[str, str, bool | None]] = {
-    "psnr": ("PSNR / dB", "{:.2f}", True),
-    "ssim": ("SSIM", "{:.4f}", True),
-    "nmse": ("NMSE", "{:.4g}", False),
-    "residual": ("Residual", "{:.3f}", None),
+    "psnr": ("PSNR", "{:.2f}", True),
+    "ssim": ("SSIM", "{:.3f}", True),
+    "nmse": ("NMSE", "{:.3g}", False),
+    "residual": ("Resid.", "{:.2f}", None),
 }
 HELP = {
-    "psnr": "Peak signal-to-noise ratio over the volume, peak = maximum of the reference (as fastMRI).",
+    "psnr": "Peak signal-to-noise ratio in dB over the volume, peak = maximum of the reference (as fastMRI).",
     "ssim": "Structural similarity, mean over slices (as fastMRI).",
     "nmse": "Squared error relative to the reference (as fastMRI).",
     "residual": "‖Ax − y‖ / (σ√m): 1 explains the measured data up to their noise. Needs no reference.",
@@ -82,10 +83,12 @@ class MetricsTable(QTableWidget):
         self.verticalHeader().hide()
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.setWordWrap(False)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         header = self.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        header.setMinimumSectionSize(44)
+        header.setMinimumSectionSize(40)
 
     def sizeHint(self) -> QSize:
         """As high as its rows."""
@@ -97,7 +100,7 @@ class MetricsTable(QTableWidget):
         self.rows = list(rows)
         self.setRowCount(len(rows))
         for index, row in enumerate(rows):
-            name = QTableWidgetItem(row.name)
+            name = QTableWidgetItem(row.name.removesuffix(SIMULATION))  # the dock says it for all
             name.setToolTip(row.note or row.name)
             self.setItem(index, 0, name)
             for column, key in enumerate(COLUMNS, start=1):

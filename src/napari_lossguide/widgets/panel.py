@@ -13,6 +13,7 @@ from napari.layers import Layer
 from napari.settings import get_settings
 from napari.utils.theme import get_theme
 from qtpy.QtCore import QSize, Qt, QTimer, Signal
+from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import QApplication, QCheckBox, QFrame, QLabel, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_lossguide.types import InvalidInput
@@ -33,9 +34,23 @@ class Sentence(QLabel):
             Qt.TextInteractionFlag.TextSelectableByMouse | Qt.TextInteractionFlag.TextSelectableByKeyboard
         )
         self.setTextFormat(Qt.TextFormat.PlainText)
-        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self._shown = ""
         self.hide()
+
+    def sizeHint(self) -> QSize:
+        """As high as the text needs at the width there is; Qt's own hint is that of a narrower label."""
+        width = max(self.width(), 100)
+        return QSize(width, self.heightForWidth(width))
+
+    def minimumSizeHint(self) -> QSize:
+        """Any width, and the height of `sizeHint`."""
+        return QSize(0, self.sizeHint().height())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Ask for another height."""
+        super().resizeEvent(event)
+        self.updateGeometry()
 
     @property
     def sentence(self) -> str:
@@ -64,7 +79,7 @@ class Panel(QWidget):
         self._connections: list[Connection] = []
         self.destroyed.connect(partial(_disconnect, self._connections))
         outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 4)
+        outer.setContentsMargins(0, 0, 0, 0)
         outer.setSpacing(4)
         content = QWidget()
         self.body = QVBoxLayout(content)
@@ -74,8 +89,10 @@ class Panel(QWidget):
         area.setWidget(content)
         outer.addWidget(area, 1)
         self.status = Sentence("Status")
-        self.status.setContentsMargins(8, 0, 8, 0)
-        outer.addWidget(self.status)
+        below = QVBoxLayout()
+        below.setContentsMargins(8, 0, 8, 4)
+        below.addWidget(self.status)
+        outer.addLayout(below)
 
     def sizeHint(self) -> QSize:
         """Wide enough for a label and a number."""

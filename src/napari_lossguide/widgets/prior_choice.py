@@ -25,9 +25,10 @@ class PriorChoice(QWidget):
         self._box = ComboBox()
         self._box.setAccessibleName("Prior")
         self._box.setMinimumContentsLength(4)
-        self._box.setPlaceholderText("none bundled: choose a file…")
+        self._box.setPlaceholderText("choose…")
         for info in list_priors():
             self._add(info, info.name)
+        self._box.setCurrentIndex(min(0, self._box.count() - 1))  # with a placeholder Qt chooses none by itself
         button = QPushButton("…")
         button.setToolTip("Use a prior from a .safetensors file, such as one trained with `lossguide train`.")
         button.setAccessibleName("Prior from a file")

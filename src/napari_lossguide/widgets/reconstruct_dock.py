@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from napari.utils.theme import get_theme
-from qtpy.QtCore import QEvent
+from qtpy.QtCore import QEvent, Signal
 
 from napari_lossguide.data.kdata import KData
 from napari_lossguide.recon.live import Live
@@ -47,7 +47,10 @@ class ReconstructDock(Panel):
     ----------
     settings : what to run.
     panel : buttons, progress and curve.
+    done : signal ``(sentence)`` at the end of a run: empty, or why there is no result.
     """
+
+    done = Signal(str)
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
@@ -162,6 +165,8 @@ class ReconstructDock(Panel):
                 self._show_cancelled(outcome)
             else:
                 self._show_result(outcome)
+        finished = isinstance(outcome, Result) and outcome.status == "done"
+        self.done.emit("" if finished else self.status.sentence or "Cancelled.")
 
     def _show_failure(self, failure: Failure) -> None:
         self.panel.where.setText("Cancelled" if failure.cancelled else "Failed")

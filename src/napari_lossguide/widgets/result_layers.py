@@ -13,9 +13,10 @@ from napari_lossguide.recon.methods import METHODS
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.recon.result import Result
 from napari_lossguide.widgets import layers
-from napari_lossguide.widgets.views import result_of
+from napari_lossguide.widgets.views import held, result_of
 
 PREVIEW = "Live preview"
+SIMULATION = " (SIMULATION)"  # ends the name of every layer whose k-space was never measured
 BRIGHTER = 1.4  # bright tissue after the reconstruction over the same in the zero-filled image, roughly
 
 
@@ -116,13 +117,17 @@ def show_reference(viewer: Any, kdata: KData) -> Image | None:
         word, image = "Full scan", rss(ifft2c(kdata.kspace))
     else:
         return None
+    name = labelled(word, kdata)
+    other = layers.find_layer(viewer, "reference", name)
+    if other is not None and held(other).get("source") != kdata.name:
+        name = labelled(f"{word} of {kdata.name}", kdata)
     return layers.show_image(
         viewer,
         image.astype(np.float32),
-        name=labelled(f"{word} of {kdata.name}", kdata),
+        name=name,
         role="reference",
         scale=kdata.spacing,
-        metadata={"simulated": kdata.simulated},
+        metadata={"simulated": kdata.simulated, "source": kdata.name},
         contrast_limits=display_limits(image, "magnitude"),
     )
 
@@ -140,7 +145,7 @@ def result_name(recipe: Recipe, kdata: KData) -> str:
 
 def labelled(text: str, kdata: KData) -> str:
     """Say so when the k-space was never measured."""
-    return f"{text} (SIMULATION)" if kdata.simulated else text
+    return text + SIMULATION if kdata.simulated else text
 
 
 def summary(result: Result) -> str:

@@ -8,7 +8,7 @@ from napari.layers import Image, Layer
 LINKED = ("contrast_limits", "gamma", "colormap")
 GRID = ("enabled", "shape", "stride", "spacing")
 SPACING = 4  # pixels between the boxes
-NAME_SIZE = 8  # points; napari's 10 does not fit four names in a row
+NAME_SIZE = 7  # points; napari's 10 does not fit four names in a row
 
 
 class SideBySide:
@@ -55,6 +55,8 @@ class SideBySide:
             layer.name_overlay.visible = layer.visible
             layer.name_overlay.font_size = NAME_SIZE
         self._link(top)
+        if top:
+            layers.selection.active = top[0]  # its contrast is everybody's
         grid = self._viewer.canvas.grid
         grid.stride, grid.spacing = 1, SPACING
         grid.shape = (-1, len(top)) if bottom else (-1, -1)

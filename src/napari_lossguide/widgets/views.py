@@ -27,7 +27,7 @@ class Picture:
 
     Attributes
     ----------
-    data : float32 (slice, ny, nx).
+    data : float32 (slice, ny, nx), or (ny, nx) for one slice.
     limits : contrast limits.
     colormap : name of napari's colormap.
     metadata : what goes under ``layer.metadata["lossguide"]``.
@@ -69,8 +69,13 @@ def zero_filled(kdata: KData, mask: np.ndarray, slice_index: int) -> np.ndarray:
 
 
 def picture_name(kdata: KData, what: str) -> str:
-    """Name of a layer; simulations say so."""
-    return f"{kdata.name} {what} (simulation)" if kdata.simulated else f"{kdata.name} {what}"
+    """Name of a layer; simulations say so. What it is comes first, because napari cuts long names in the middle."""
+    return f"{what}: {kdata.name} (simulation)" if kdata.simulated else f"{what}: {kdata.name}"
+
+
+def unstacked(array: np.ndarray) -> np.ndarray:
+    """Drop the slice axis of a single slice, so that its layer is seen wherever other layers' sliders stand."""
+    return array[0] if array.ndim == 3 and len(array) == 1 else array
 
 
 def placed(spacing: tuple[float, float, float], ndim: int) -> dict[str, Any]:
@@ -153,7 +158,7 @@ def _picture(
         array = rss(arrays)
     else:
         array = arrays[:, 0 if coil is None else _coil(kdata, coil)]
-    shown = view(array, kind)
+    shown = unstacked(view(array, kind))
     metadata = {
         "role": role,
         "kdata": kdata,

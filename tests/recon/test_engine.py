@@ -1,0 +1,265 @@
+"""What a run gives: the same again, in the input's units, for every kind of data; and what it leaves alone."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from closed_form import dense_sense
+from tiny import collect, tiny_denoiser, tiny_scan, tiny_unet
+
+import napari_lossguide
+from napari_lossguide.data.fourier import ifft2c
+from napari_lossguide.masks import MaskRecipe
+from napari_lossguide.priors.analytic import GaussianPrior
+from napari_lossguide.priors.load import save_prior
+from napari_lossguide.recon.engine import reconstruct, reconstruction
+from napari_lossguide.recon.live import Live
+from napari_lossguide.recon.methods import METHODS
+from napari_lossguide.recon.problem import data_residual, make_problem
+from napari_lossguide.recon.recipe import Recipe
+from napari_lossguide.types import InvalidInput
+
+DIFFUSION = [n for n, m in METHODS.items() if m.needs_prior]
+CLASSICAL = [n for n, m in METHODS.items() if not m.needs_prior]
+
+
+def run(kdata, method="prox-ddim", steps=6, denoiser=None, maps=None, live=None, **fields):
+    recipe = fields.pop("recipe", None) or Recipe.for_method(method, steps=steps, **fields)
+    maps = kdata.maps if maps is None and kdata.n_coils > 1 else maps
+    return reconstruction(kdata, recipe, maps=maps, device="cpu", live=live, denoiser=denoiser or tiny_denoiser())
+
+
+def result(kdata, *args, **fields):
+    return collect(run(kdata, *args, **fields))[1]
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("coils", [1, 3])
+def test_every_method_runs_to_its_end(method, coils):
+    progress, out = collect(run(tiny_scan(coils), method, steps=4))
+    assert out.status == "done" and out.image.shape == (1, 24, 20) and out.image.dtype == np.complex64
+    assert np.isfinite(out.image).all() and out.image.any()
+    assert [p.step for p in progress] == list(range(1, len(progress) + 1))
+    assert len(progress) == progress[0].total or method == "cg-sense"  # which stops when it is done
+    assert out.nfe == (4 if METHODS[method].needs_prior else 0)
+    assert np.array_equal(np.isnan([p.sigma for p in progress]), [not METHODS[method].needs_prior] * len(progress))
+    assert len(out.trace) == len(progress)
+    assert (out.image.imag == 0).all() == (coils == 1)  # one coil: a real image, known as such
+    np.testing.assert_allclose(progress[-1].image(), np.abs(out.image[0]), rtol=1e-5)
+
+
+@pytest.mark.parametrize("method", CLASSICAL)
+def test_classical_methods_give_the_same_bits_again(method):
+    kdata = tiny_scan(3)
+    first = result(kdata, method, steps=10)
+    assert result(kdata, recipe=first.recipe).image.tobytes() == first.image.tobytes()
+
+
+@pytest.mark.parametrize("method", DIFFUSION)
+def test_a_recipe_gives_the_same_bits_again_live_changes_included(method):
+    kdata, chosen, live = tiny_scan(3), METHODS[method], Live()
+    running = run(kdata, method, live=live, samples=2)
+    knob = {k: 0.6 * chosen.settings()[k.split(".")[0]][k.split(".")[1]] for k in chosen.live_knobs}
+    next(running), next(running)
+    live.update(knob)
+    _, first = collect(running)
+    assert {(c.step, c.name) for c in first.changes} == {(2, k) for k in knob}
+    recipe = Recipe.from_json(first.recipe.to_json())
+    again = result(kdata, recipe=recipe)
+    assert again.image.tobytes() == first.image.tobytes()
+    assert again.samples.tobytes() == first.samples.tobytes()
+    assert again.recipe == first.recipe
+    assert again.provenance["image_sha256"] == first.provenance["image_sha256"]
+    if knob:
+        unchanged = result(kdata, recipe=recipe.model_copy(update={"changes": ()}))
+        assert np.abs(unchanged.image - first.image).max() > 1e-5
+
+
+@pytest.mark.parametrize("coils", [1, 3])
+def test_a_sample_does_not_depend_on_its_batch(coils):
+    kdata = tiny_scan(coils)
+    alone = result(kdata).image[0]
+    scale = np.abs(alone).max()
+    before = result(kdata, samples=4, batch=1).samples
+    for batch in (2, 3, 8):
+        samples = result(kdata, samples=4, batch=batch).samples
+        np.testing.assert_allclose(samples[0, 0], alone, atol=2e-4 * scale)
+        assert np.abs(samples[0, 3] - alone).max() > 0.01 * scale
+        np.testing.assert_allclose(samples, before, atol=2e-4 * scale)
+
+
+def test_several_samples_have_a_mean_and_a_deviation():
+    out = result(tiny_scan(3), samples=5, batch=2)
+    assert out.samples.shape == (1, 5, 24, 20)
+    np.testing.assert_allclose(out.image, out.samples.mean(1), atol=1e-6)
+    np.testing.assert_array_equal(out.mean, out.image)
+    deviation = np.sqrt((np.abs(out.samples - out.mean[:, None]) ** 2).mean(1))
+    np.testing.assert_allclose(out.std, deviation, rtol=1e-4, atol=1e-6)
+    assert result(tiny_scan(3)).samples is None
+
+
+def test_the_seed_decides():
+    kdata = tiny_scan()
+    assert result(kdata, seed=1).image.tobytes() == result(kdata, seed=1).image.tobytes()
+    assert np.abs(result(kdata, seed=1).image - result(kdata, seed=2).image).max() > 1e-3
+
+
+@pytest.mark.parametrize("coils", [1, 3])
+def test_slices_are_reconstructed_one_by_one(coils):
+    kdata = tiny_scan(coils, slices=3)
+    progress, out = collect(run(kdata, steps=3))
+    assert out.image.shape == (3, 24, 20) and out.maps.shape == kdata.kspace.shape and len(out.scale) == 3
+    assert [(p.slice, p.slices, p.step, p.total) for p in progress] == [(i // 3, 3, i + 1, 9) for i in range(9)]
+    first = result(kdata.select(0), steps=3)
+    assert first.image[0].tobytes() == out.image[0].tobytes()
+    same = replace(kdata, kspace=np.repeat(kdata.kspace[:1], 3, 0), reference=None)
+    images = result(same, steps=3).image
+    assert np.abs(images[0] - images[1]).max() > 1e-4  # every slice has its own noise
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("factor", [1e3, 1e-4])
+def test_k_space_in_other_units_gives_the_image_in_those_units(method, factor):
+    kdata = tiny_scan(3)
+    scaled = replace(kdata, kspace=(factor * kdata.kspace).astype(np.complex64), reference=None)
+    out, expected = result(scaled, method, steps=4), result(kdata, method, steps=4)
+    size = np.abs(expected.image).max()
+    np.testing.assert_allclose(out.image / factor, expected.image, atol=2e-3 * size)
+    np.testing.assert_allclose(out.zero_filled / factor, expected.zero_filled, rtol=1e-3, atol=1e-5)
+    assert out.noise_std / factor == pytest.approx(expected.noise_std, rel=1e-3)
+    assert out.residual == pytest.approx(expected.residual, rel=1e-2)
+
+
+def test_classical_methods_are_what_they_say():
+    kdata = tiny_scan(3, noise_std=0.02)
+    zero = result(kdata, "zero-filled").image[0]
+    np.testing.assert_allclose(zero, (kdata.maps[0].conj() * ifft2c(kdata.kspace[0])).sum(0), atol=1e-5)
+    a = dense_sense(kdata.acquired, kdata.maps[0])
+    normal = a.conj().T @ a + 0.01 * np.eye(a.shape[1])
+    expected = np.linalg.solve(normal, a.conj().T @ kdata.kspace[0].ravel()).reshape(24, 20)
+    np.testing.assert_allclose(result(kdata, "cg-sense", steps=100).image[0], expected, atol=2e-3)
+    error = {m: np.linalg.norm(result(kdata, m, steps=60).image[0] - kdata.reference[0]) for m in CLASSICAL}
+    assert max(error["l1-wavelet"], error["tv"], error["cg-sense"]) < 0.7 * error["zero-filled"]
+
+
+def truth_prior(kdata, std):
+    problem = make_problem(kdata, 0, kdata.maps[0], real=kdata.real, noise_std=None, device=torch.device("cpu"))
+    truth = torch.from_numpy(kdata.reference[0] / np.float32(problem.scale))
+    return GaussianPrior(truth if kdata.real else truth.to(torch.complex64), std / problem.scale)
+
+
+@pytest.mark.parametrize("coils", [1, 8])
+def test_residual_is_one_for_the_true_image(coils):
+    kdata = tiny_scan(coils, noise_std=0.05, shape=(48, 40))
+    problem = make_problem(kdata, 0, kdata.maps[0], real=kdata.real, noise_std=0.05, device=torch.device("cpu"))
+    truth = torch.from_numpy(kdata.reference / np.float32(problem.scale))
+    residual, loss = data_residual(problem, truth)
+    assert residual == pytest.approx(1, abs=0.05)
+    expected = 0.05**2 * problem.n_measured / np.linalg.norm(kdata.kspace) ** 2
+    assert loss == pytest.approx(expected, rel=0.1)
+    out = result(kdata, denoiser=truth_prior(kdata, 1e-3), noise_std=0.05)
+    assert out.residual == pytest.approx(1, abs=0.05)
+    assert out.trace[-1]["residual"] == pytest.approx(out.residual, rel=1e-4)
+    zero = data_residual(problem, 0 * truth)
+    assert zero[0] > 3 and zero[1] == pytest.approx(1)
+
+
+def test_residual_of_data_without_noise_is_not_a_number():
+    out = result(tiny_scan(noise_std=0.0), noise_std=0.0)
+    assert np.isnan(out.residual) and np.isnan(out.trace[-1]["residual"]) and out.trace[-1]["loss"] < 1e-3
+
+
+def test_the_default_method_beats_zero_filling_with_a_prior_that_knows_something():
+    kdata = tiny_scan(3)
+    out = result(kdata, denoiser=truth_prior(kdata, 0.05), steps=20)
+    error = [np.linalg.norm(x[0] - kdata.reference[0]) for x in (out.image, out.zero_filled)]
+    assert error[0] < 0.5 * error[1]
+
+
+def test_the_recipes_mask_undersamples():
+    kdata = tiny_scan()
+    mask = np.zeros(kdata.image_shape, bool)
+    mask[:, 6:14] = True
+    out = result(kdata, mask=MaskRecipe.drawn(mask))
+    np.testing.assert_array_equal(out.mask, mask & kdata.acquired)
+    direct = result(kdata.undersample(mask))
+    assert out.image.tobytes() == direct.image.tobytes()
+
+
+def test_progress_shows_estimate_and_state_on_the_inputs_scale():
+    kdata = tiny_scan()
+    progress, _ = collect(run(kdata, denoiser=truth_prior(kdata, 1e-3), steps=5))
+    size = kdata.reference.max()
+    for p in progress:
+        assert p.image().dtype == np.float32 and p.image().shape == (24, 20)
+        np.testing.assert_allclose(p.image(), np.abs(kdata.reference[0]), atol=0.05 * size)
+    assert progress[0].state().std() > 5 * progress[0].image().std()  # the second level is still mostly noise
+    np.testing.assert_allclose(progress[-1].state(), progress[-1].image(), rtol=1e-5)
+
+
+@pytest.mark.usefixtures("global_numpy_state_untouched")
+def test_nothing_of_the_callers_is_touched(tmp_path):
+    network = tiny_unet()
+    path = tmp_path / "tiny.safetensors"
+    save_prior(path, network.state_dict(), network.config, {"name": "tiny", "sigma_data": 0.25})
+    kdata = tiny_scan(4, shape=(32, 32))
+    before = kdata.kspace.copy(), kdata.acquired.copy()
+    torch_state = torch.get_rng_state()
+    running = reconstruction(kdata, Recipe.for_method(steps=3, prior=str(path)), device="cpu")
+    for grad in (True, False, True):
+        with torch.set_grad_enabled(grad):
+            next(running)
+            assert torch.is_grad_enabled() == grad
+    collect(running)
+    for method in CLASSICAL:
+        result(kdata, method, steps=2)
+    assert torch.equal(torch.get_rng_state(), torch_state)
+    np.testing.assert_array_equal(kdata.kspace, before[0])
+    np.testing.assert_array_equal(kdata.acquired, before[1])
+
+
+def test_result_is_saved_with_all_that_is_needed_to_do_it_again(tmp_path):
+    kdata = tiny_scan(3)
+    out = result(kdata, samples=2)
+    out.save(tmp_path / "out.npz")
+    with np.load(tmp_path / "out.npz", allow_pickle=False) as f:
+        assert {"image", "zero_filled", "mask", "maps", "samples", "mean", "std", "recipe"} <= set(f.files)
+        again = result(kdata, recipe=Recipe.from_json(str(f["recipe"])))
+        np.testing.assert_array_equal(f["image"], again.image)
+        assert json.loads(str(f["facts"]))["simulated"] is True
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("method", DIFFUSION)
+def test_cuda_gives_the_cpus_image(method):
+    kdata, recipe = tiny_scan(3), Recipe.for_method(method, steps=6)
+    expected = result(kdata, recipe=recipe).image
+    denoiser = tiny_denoiser()
+    denoiser.model.to("cuda")
+    _, out = collect(reconstruction(kdata, recipe, maps=kdata.maps, device="cuda", denoiser=denoiser))
+    np.testing.assert_allclose(out.image, expected, atol=5e-3 * np.abs(expected).max())
+    assert "cpu" not in out.provenance["device"]
+
+
+def test_the_public_function_takes_arrays_of_every_rank(tmp_path):
+    kdata = tiny_scan(3, slices=2)
+    network = tiny_unet()
+    path = str(tmp_path / "tiny.safetensors")
+    save_prior(tmp_path / "tiny.safetensors", network.state_dict(), network.config, {"name": "t", "sigma_data": 0.25})
+    fields = {"prior": path, "steps": 3, "device": "cpu"}
+    seen = []
+    four = napari_lossguide.reconstruct(kdata.kspace, maps=kdata.maps, callback=seen.append, **fields)
+    assert [p.step for p in seen] == list(range(1, 7))
+    three = reconstruct(kdata.kspace[0], kdata.acquired, kdata.maps[0], **fields)
+    assert three.image[0].tobytes() == four.image[0].tobytes()
+    two = reconstruct(kdata.kspace[0, 0], real=True, settings={"guidance.gamma": 3.0}, noise_std=0.05, **fields)
+    assert two.image.shape == (1, 24, 20) and not two.image.imag.any() and two.recipe.image == "real"
+    assert two.recipe.guidance["gamma"] == 3.0 and two.noise_std == pytest.approx(0.05)
+    again = reconstruct(kdata.kspace[0, 0], recipe=two.recipe)
+    assert again.image.tobytes() == two.image.tobytes()
+    assert two.recipe.prior_sha256
+    other = two.recipe.model_copy(update={"prior_sha256": "0" * 64})
+    with pytest.raises(InvalidInput, match="another version of the prior"):
+        reconstruct(kdata.kspace[0, 0], recipe=other)

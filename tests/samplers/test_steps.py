@@ -1,0 +1,133 @@
+"""One step of each sampler against its formula, and what they all have to do."""
+
+import math
+
+import pytest
+import torch
+
+from napari_lossguide.recon.methods import METHODS
+from napari_lossguide.samplers.ancestral import AncestralSampler
+from napari_lossguide.samplers.ddim import DDIMSampler
+
+SAMPLERS = sorted({m.sampler for m in METHODS.values() if m.sampler}, key=lambda s: s.__name__)
+SIGMA, NEXT = 1.3, 0.4
+
+
+def draw(seed, dtype=torch.complex64):
+    return torch.randn((2, 3, 4), generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+class Shift:
+    """Adds one to the state and two to the estimate, so that each can be seen; times what the knob says."""
+
+    def correct_state(self, x, sigma, params):
+        return x + params
+
+    def correct_estimate(self, d, sigma, params):
+        return d + 2 * params
+
+
+def denoise(x, sigma):
+    return x / (1 + sigma) + 0.1
+
+
+def first(sampler, x, z, shift=1.0, sigmas=(SIGMA, NEXT, 0.0), **params):
+    knobs = sampler.Params(**params)
+    return next(sampler.steps(denoise, Shift(), x, sigmas, lambda i: (knobs, shift), lambda: z))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.complex64])
+@pytest.mark.parametrize("eta", [0.0, 0.6, 1.0])
+@pytest.mark.parametrize("direction", ["network", "estimate"])
+def test_ddim(dtype, eta, direction):
+    x, z = draw(0, dtype), draw(1, dtype)
+    step = first(DDIMSampler, x, z, eta=eta, direction=direction)
+    d = denoise(x + 1, SIGMA)
+    torch.testing.assert_close(step.x0, d + 2)
+    e = (x + 1 - (d if direction == "network" else d + 2)) / SIGMA
+    torch.testing.assert_close(step.x, d + 2 + NEXT * (math.sqrt(1 - eta**2) * e + eta * z))
+    assert step.x.dtype == dtype
+    assert step.params["sampler.eta"] == eta
+
+
+def test_ddim_without_guidance_is_the_papers_formula_in_its_own_units():
+    """Song et al. 2021, eq. 12, on u = sqrt(abar) x: what is drawn anew is not kept."""
+    x, z, eta = draw(0), draw(1), 0.7
+    abar, abar_next = 1 / (1 + SIGMA**2), 1 / (1 + NEXT**2)
+    u = math.sqrt(abar) * x
+    d = denoise(x, SIGMA)
+    epsilon = (u - math.sqrt(abar) * d) / math.sqrt(1 - abar)
+    std = eta * math.sqrt(1 - abar_next)
+    expected = math.sqrt(abar_next) * d + math.sqrt(1 - abar_next - std**2) * epsilon + std * z
+    step = first(DDIMSampler, x, z, shift=0.0, eta=eta)
+    torch.testing.assert_close(math.sqrt(abar_next) * step.x, expected)
+
+
+def test_ancestral_beta_is_the_ddpms_in_its_own_units():
+    """Ho et al. 2020, algorithm 2: u' = (u - beta/sqrt(1 - abar) epsilon)/sqrt(alpha) + sqrt(beta) z."""
+    x, z = draw(0), draw(1)
+    abar, abar_next = 1 / (1 + SIGMA**2), 1 / (1 + NEXT**2)
+    alpha = abar / abar_next
+    beta = 1 - alpha
+    u = math.sqrt(abar) * x
+    epsilon = (u - math.sqrt(abar) * denoise(x, SIGMA)) / math.sqrt(1 - abar)
+    expected = (u - beta / math.sqrt(1 - abar) * epsilon) / math.sqrt(alpha) + math.sqrt(beta) * z
+    step = first(AncestralSampler, x, z, shift=0.0, variance="beta")
+    torch.testing.assert_close(math.sqrt(abar_next) * step.x, expected)
+
+
+def test_ancestral_posterior_is_the_ddpms_smaller_variance():
+    """beta~ = (1 - abar')/(1 - abar) beta, the variance of q(u' | u, u0)."""
+    x, z = draw(0), draw(1)
+    abar, abar_next = 1 / (1 + SIGMA**2), 1 / (1 + NEXT**2)
+    smaller = (1 - abar_next) / (1 - abar) * (1 - abar / abar_next)
+    step = first(AncestralSampler, x, z, shift=0.0, variance="posterior")
+    mean = first(AncestralSampler, x, 0 * z, shift=0.0, variance="posterior").x
+    torch.testing.assert_close(math.sqrt(abar_next) * (step.x - mean), math.sqrt(smaller) * z)
+
+
+def test_ancestral_uses_the_corrected_state_and_estimate():
+    x, z = draw(0), draw(1)
+    step = first(AncestralSampler, x, 0 * z)
+    x0 = denoise(x + 1, SIGMA) + 2
+    torch.testing.assert_close(step.x0, x0)
+    torch.testing.assert_close(step.x, x0 + (NEXT / SIGMA) ** 2 * (x + 1 - x0))
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_every_sampler_walks_the_whole_path_and_ends_with_its_estimate(sampler):
+    sigmas, seen = [3.0, 1.0, 0.3, 0.0], []
+
+    def watched(x, sigma):
+        seen.append(sigma)
+        return denoise(x, sigma)
+
+    read = []
+
+    def knobs(i):
+        read.append(i)
+        return sampler.Params(), float(i)
+
+    steps = list(sampler.steps(watched, Shift(), draw(0), sigmas, knobs, lambda: draw(1)))
+    assert seen == sigmas[:-1]
+    assert read == [0, 1, 2]  # knobs are read once a step
+    assert [(s.index, s.total, s.sigma, s.nfe) for s in steps] == [(i, 3, sigmas[i], i + 1) for i in range(3)]
+    torch.testing.assert_close(steps[-1].x, steps[-1].x0)
+    # the third step's knob is 2: state + 2, estimate + 4
+    torch.testing.assert_close(steps[-1].x0, denoise(steps[1].x + 2, 0.3) + 4)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_steps_are_lazy_and_leave_their_input_alone(sampler):
+    x, count = draw(0), []
+
+    def counted(state, sigma):
+        count.append(1)
+        return denoise(state, sigma)
+
+    kept = x.clone()
+    steps = sampler.steps(counted, Shift(), x, [3.0, 1.0, 0.0], lambda i: (sampler.Params(), 1.0), lambda: draw(1))
+    assert count == []
+    next(steps)
+    assert count == [1]
+    assert torch.equal(x, kept)
