@@ -115,13 +115,14 @@ class LinearCase:
         y = torch.from_numpy(self.y)[None]
         return Problem(y, CartesianSense(mask, maps), self.noise_std, 1.0, self.real, int(self.mask.sum()) * self.coils)
 
-    def noise(self, batch: int, seed: int = 0, level: float = 1.0):
-        """Unit noise draws of this kind of image; ``level`` 0 makes every sampler follow its own mean exactly."""
+    def noise(self, batch: int, seed: int = 0, quiet: int = 0):
+        """Unit noise draws of this kind of image; those of the first ``quiet`` samples are zero."""
         rng = torch.Generator().manual_seed(seed)
         dtype = torch.float32 if self.real else torch.complex64
 
         def draw() -> torch.Tensor:
             z = torch.randn((2, batch, *self.shape), generator=rng)
-            return level * (z[0] if self.real else torch.complex(z[0], z[1])).to(dtype)
+            z[:, :quiet] = 0
+            return (z[0] if self.real else torch.complex(z[0], z[1])).to(dtype)
 
         return draw

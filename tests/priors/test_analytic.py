@@ -69,3 +69,9 @@ def test_weights_need_not_be_normalised():
     means, x = draw(2, 3, 3), draw(1, 3, 3, seed=1)
     a = MixturePrior(means, torch.tensor([0.25, 0.75]), 0.5)(x, 3.0)
     torch.testing.assert_close(MixturePrior(means, torch.tensor([1.0, 3.0]), 0.5)(x, 3.0), a)
+
+
+def test_sigma_data_is_the_spread_of_whole_images_and_not_of_a_component():
+    means = torch.stack([torch.zeros(2, 2), torch.full((2, 2), 2.0)])
+    assert MixturePrior(means, torch.ones(2), 0.5).info.sigma_data == pytest.approx((0.25 + 1) ** 0.5)
+    assert MixturePrior(means + 0j, torch.ones(2), 0.5).info.sigma_data == pytest.approx((0.25 + 0.5) ** 0.5)

@@ -68,6 +68,7 @@ def test_a_hand_on_the_knob_wins_over_the_replay():
     live.read(0), live.read(1)
     live.update({"sampler.eta": 0.9})
     assert live.read(2) == {"sampler.eta": 0.9}
+    assert live.read(3) == {"sampler.eta": 0.9}  # and is not undone by it
     assert [(c.step, c.value) for c in live.changes] == [(2, 0.9)]
 
 

@@ -45,6 +45,10 @@ def test_every_field_survives_json(tmp_path):
     for again in (Recipe.from_json(recipe.to_json()), Recipe.from_json(path), Recipe.from_json(str(path))):
         assert again == recipe
     assert recipe.schedule["steps"] == 7 and recipe.noise_std == 0.1
+    assert (recipe.prior, recipe.image, recipe.samples, recipe.batch) == ("some/file.safetensors", "real", 3, 2)
+    assert (recipe.prior_sha256, recipe.seed, recipe.calibration) == ("ab", 2**62, 16)
+    assert recipe.guidance["gamma"] == 0.3 and recipe.sampler["eta"] == 0.25
+    assert [(c.step, c.name, c.value) for c in recipe.changes] == [(3, "guidance.gamma", 2.5)]
     np.testing.assert_array_equal(again.mask.make((13, 9)), mask)
     assert json.loads(recipe.to_json())["format"] == 1
 

@@ -70,7 +70,7 @@ def test_figures_are_those_of_recon_metrics(qtbot, dock, images):
     settle(qtbot, dock)
     qtbot.waitUntil(lambda: "psnr" in dock.table.rows[0].figures, timeout=20_000)
     for row, layer in zip(dock.table.rows, images, strict=True):
-        expected = metrics.evaluate(np.abs(TRUTH[None]), layer.data)
+        expected = metrics.evaluate(np.abs(TRUTH), layer.data)
         assert {k: row.figures[k] for k in expected} == pytest.approx(expected, rel=1e-5)
     assert dock.table.item(1, 1).font().bold() and not dock.table.item(0, 1).font().bold()
     assert "SIMULATION" in dock.note.text()
@@ -114,7 +114,7 @@ def test_the_canvas_comes_to_rest(qtbot, dock, viewer):
     settle(qtbot, dock)
     qtbot.wait(200)
     moves = []
-    viewer.layers.events.moved.connect(lambda e: moves.append(e))
+    viewer.layers.events.moved.connect(moves.append)
     qtbot.wait(400)
     assert not moves
 
@@ -180,7 +180,7 @@ def test_kspace_phase_and_maps_are_no_candidates(qtbot, dock, viewer, images):
     layers.show_image(viewer, np.ones((1, 32, 32)), name="ph", role="phase", scale=(1.0, 1.0, 1.0))
     viewer.add_labels(np.ones((32, 32), int))
     viewer.add_image(np.ones((8, 8, 3)), rgb=True)
-    assert [x.name for x in dock._candidates] == ["head image (simulation)", "bad", "good"]
+    assert [x.name for x in dock._candidates] == ["image: head (simulation)", "bad", "good"]
 
 
 def test_csv(qtbot, dock):

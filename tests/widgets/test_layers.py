@@ -9,6 +9,8 @@ from napari_lossguide.data.fourier import ifft2c, rss
 from napari_lossguide.data.kdata import KData
 from napari_lossguide.data.phantoms import shepp_logan, simulate
 from napari_lossguide.masks import MaskRecipe
+from napari_lossguide.recon.recipe import Recipe
+from napari_lossguide.recon.result import Result
 from napari_lossguide.types import InvalidInput
 from napari_lossguide.widgets import layers, views
 
@@ -77,6 +79,14 @@ def test_a_single_slice_is_seen_wherever_the_slider_stands(viewer):
     )
     assert again is preview
     assert (preview.data == 3).all()
+
+
+def test_a_simulation_beside_pixels_is_in_pixels(viewer, kdata):
+    viewer.add_image(np.zeros((32, 32)))
+    for layer in layers.add_kspace(viewer, kdata):
+        assert {str(unit) for unit in layer.units} == {"pixel"}
+    measured = layers.show_kspace(viewer, KData.from_array(kdata.kspace, name="scan"))
+    assert {str(unit) for unit in measured.units} == {"millimeter"}
 
 
 def test_roles_and_strangers_are_told_apart(viewer):
@@ -164,6 +174,38 @@ def test_zero_filled_of_one_slice(kdata):
     mask[:, 8:24] = True
     expected = rss(ifft2c(kdata.kspace * mask))[1]
     np.testing.assert_allclose(views.zero_filled(kdata, mask, 1), expected, rtol=1e-5)
+
+
+def test_a_result_carries_what_is_needed_to_run_it_again(viewer, kdata):
+    image = np.full((2, 32, 32), 3 + 4j, np.complex64)
+    result = Result(
+        image=image,
+        zero_filled=image,
+        mask=kdata.acquired,
+        maps=kdata.maps,
+        samples=None,
+        mean=None,
+        std=None,
+        recipe=Recipe.for_method("zero-filled", seed=5),
+        trace=(),
+        status="done",
+        seconds=1.0,
+        nfe=0,
+        residual=1.0,
+        noise_std=0.0,
+        scale=(1.0, 1.0),
+        provenance={"device": "cpu"},
+        simulated=True,
+    )
+    layer = layers.add_result(viewer, result, "first", spacing=kdata.spacing)
+    assert layer.data.max() == 5
+    assert tuple(layer.scale) == kdata.spacing
+    assert views.result_of(layer) is result
+    assert views.role_of(layer) == "result"
+    assert Recipe.from_json(views.held(layer)["recipe"]) == result.recipe
+    assert (views.held(layer)["seed"], views.held(layer)["device"]) == (5, "cpu")
+    layers.add_result(viewer, result, "second", spacing=kdata.spacing)
+    assert [x.name for x in viewer.layers] == ["first", "second"]
 
 
 def test_preview_writes_into_its_slice(viewer):

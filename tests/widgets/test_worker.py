@@ -1,6 +1,7 @@
 """The thread behind the docks: every kind of end, through the real napari worker."""
 
 import gc
+import sys
 import threading
 import time
 from dataclasses import dataclass, field
@@ -300,3 +301,17 @@ def test_an_errand_brings_its_error(qtbot, idle):
     errand.start(fail, "fails")
     qtbot.waitUntil(lambda: bool(got), timeout=5000)
     assert "no luck" in got[0].sentence
+
+
+def test_python_is_as_before_after_a_run(qtbot, idle):
+    """During a run only young objects are looked at: a full collection would stop the window."""
+    before, during = (gc.get_threshold(), sys.getswitchinterval()), []
+
+    def start(say):
+        during.append((gc.get_threshold(), sys.getswitchinterval()))
+        raise RuntimeError("whatever comes")
+        yield
+
+    run(qtbot, start, Live())
+    assert during[0][0][2] > 10**6 and during[0][1] < before[1]
+    assert (gc.get_threshold(), sys.getswitchinterval()) == before

@@ -50,8 +50,11 @@ class MixturePrior:
 
     def __init__(self, means: Tensor, weights: Tensor, std: float) -> None:
         self.means, self.std = means, std
-        self.log_weights = (weights / weights.sum()).log()
-        self.info = analytic_info("mixture", std)
+        p = weights / weights.sum()
+        self.log_weights = p.log()
+        between = (p[:, None, None] * (means - (p[:, None, None] * means).sum(0)).abs().square()).sum(0).mean()
+        channels = 2 if means.is_complex() else 1
+        self.info = analytic_info("mixture", float((std**2 + between / channels).sqrt()))
 
     def __call__(self, x: Tensor, sigma: float) -> Tensor:
         """E[x0 | x] of images (B, ny, nx)."""

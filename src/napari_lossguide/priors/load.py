@@ -145,9 +145,7 @@ def load_prior(name: str, device: str = "cpu") -> NetworkDenoiser:
             f"The prior {path} has {config.get('channels')} channels; 2 are needed (real and imaginary part)."
         )
     try:
-        with torch.random.fork_rng(
-            devices=[]
-        ):  # the initial weights, which are replaced, come from the global generator
+        with torch.random.fork_rng(devices=[]):  # the initial weights are drawn from the global generator, and replaced
             network = UNet(**{**config, "widths": tuple(config["widths"])})
         network.load_state_dict({k: v.float() for k, v in load_file(path).items()})
     except (RuntimeError, TypeError, KeyError, ValueError, SafetensorError) as error:

@@ -229,4 +229,4 @@ def _with_truth(layer: Layer) -> Any:
 def _note(shown: list[Layer]) -> str:
     if not any(held(layer).get("simulated") for layer in shown):
         return ""
-    return '<b style="color:#f2a541">SIMULATION</b>: figures from simulated k-space flatter every method.'
+    return '<b style="color:#d98a1f">SIMULATION</b>: figures from simulated k-space flatter every method.'

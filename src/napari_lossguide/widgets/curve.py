@@ -150,7 +150,8 @@ class Curve(QWidget):
         for i in shown:
             change = marked[i][1]
             if not any(c.name == change.name and 0 < c.step - change.step <= NEAR for _, c in marked):
-                label = self._pg.TextItem(_text(change), color=self._foreground, anchor=(0.5, 1.2))
+                above = 1.2 + len(self._labels) % 2  # by turns, so that neighbours do not lie on each other
+                label = self._pg.TextItem(_text(change), color=self._foreground, anchor=(0.5, above))
                 label.setPos(x[i], y[i])
                 self._plot.addItem(label, ignoreBounds=True)
                 self._labels.append(label)

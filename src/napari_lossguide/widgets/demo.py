@@ -58,8 +58,11 @@ class Demo(QObject):
         viewer.reset_view()
 
     def start(self) -> None:
-        """Begin with the first method."""
-        self._next("")
+        """Begin with the first method, as soon as the Mask dock has made its mask."""
+        if self.reconstruct.settings.mask.layer is None:
+            QTimer.singleShot(50, self.start)
+        else:
+            self._next("")
 
     def _next(self, problem: str) -> None:
         if problem or not self._left:

@@ -16,6 +16,7 @@ from napari_lossguide.data.kdata import KData
 from napari_lossguide.masks import MaskRecipe
 from napari_lossguide.widgets.views import (
     KEY,
+    UNIT,
     Picture,
     held,
     image_picture,
@@ -81,7 +82,7 @@ def show_image(
             metadata={KEY: kept},
             contrast_limits=contrast_limits or _limits(data),
             colormap=colormap,
-            **placed(scale, data.ndim),
+            **placed(scale, data.ndim, _unit(viewer, kept)),
         )
     layer.metadata[KEY] = kept  # before the data, whose event others listen to
     layer.data = data
@@ -118,9 +119,8 @@ def show_mask(
     layer = find_layer(viewer, "mask", name)
     if layer is None:
         colours = DirectLabelColormap(color_dict={0: (0, 0, 0, 0), None: ACQUIRED})
-        return viewer.add_labels(
-            labels, name=name, metadata={KEY: kept}, colormap=colours, opacity=0.8, **placed(scale, 2)
-        )
+        place = placed(scale, 2, _unit(viewer, kept))
+        return viewer.add_labels(labels, name=name, metadata={KEY: kept}, colormap=colours, opacity=0.8, **place)
     layer.metadata[KEY] = kept
     layer.data = labels
     _place(layer, scale)
@@ -228,6 +228,12 @@ def _show_picture(viewer: Any, kdata: KData, picture: Picture, what: str, renew:
         colormap=picture.colormap,
         renew=renew or other_view,
     )
+
+
+def _unit(viewer: Any, kept: Mapping[str, Any]) -> str:
+    """Millimetres; but pixels for a simulation beside layers that know no length, for napari cannot show both."""
+    lengthless = any(not unit.is_compatible_with(UNIT) for layer in viewer.layers for unit in layer.units)
+    return "pixel" if kept.get("simulated") and lengthless else UNIT
 
 
 def _place(layer: Layer, scale: Spacing) -> None:

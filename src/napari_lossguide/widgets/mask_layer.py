@@ -54,7 +54,8 @@ class MaskLayer:
     def write(self, mask: np.ndarray, kdata: KData, recipe: MaskRecipe | None) -> None:
         """Show a mask; without a recipe it counts as drawn."""
         self.mask = self._before_stroke = mask.copy()
-        layer = layers.show_mask(self._viewer, mask, name=self._name, scale=kdata.spacing, recipe=recipe)
+        kept = {"simulated": kdata.simulated}
+        layer = layers.show_mask(self._viewer, mask, name=self._name, scale=kdata.spacing, recipe=recipe, metadata=kept)
         if layer is not self.layer:
             self._attach(layer, mask)
 

@@ -81,13 +81,14 @@ class MaskPreviews(QWidget):
         if kdata is None or mask is None:
             return
         place: dict[str, Any] = {"name": self._name(role, kdata), "role": role, "scale": kdata.spacing}
+        place["metadata"] = {"simulated": kdata.simulated}
         if role == PSF:
             decibels = view(point_spread(mask), "log-magnitude")
             layers.show_image(self._viewer, decibels, contrast_limits=PSF_LIMITS, **place)
         else:
             self._slice = shown_slice(self._viewer, kdata)
             image = zero_filled(kdata, mask, self._slice)
-            layers.show_image(self._viewer, image, metadata={"simulated": kdata.simulated}, **place)
+            layers.show_image(self._viewer, image, **place)
 
     def _name(self, role: str, kdata: KData) -> str:
         return picture_name(kdata, TITLES[role])

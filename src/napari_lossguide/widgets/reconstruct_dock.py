@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from napari.utils.theme import get_theme
-from qtpy.QtCore import QEvent, Signal
+from qtpy.QtCore import QEvent, QTimer, Signal
 
 from napari_lossguide.data.kdata import KData
 from napari_lossguide.recon.live import Live
@@ -21,7 +21,10 @@ from napari_lossguide.widgets.recipe_row import RecipeRow, same_but_live
 from napari_lossguide.widgets.reconstruct_settings import ReconstructSettings
 from napari_lossguide.widgets.result_layers import PREVIEW, RunPreview, show_result, summary
 from napari_lossguide.widgets.run_panel import RunPanel
+from napari_lossguide.widgets.smooth import load_torch
 from napari_lossguide.widgets.worker import Job, Point, Preview
+
+FIRST_PAINT = 100  # milliseconds for the canvas to draw the new layer before a thread takes its share of the processor
 
 
 def start_reconstruction(
@@ -30,6 +33,7 @@ def start_reconstruction(
     """Start the engine; called in the worker thread, which is where torch is loaded."""
     if "torch" not in sys.modules:
         say("Loading PyTorch…")
+    load_torch()
     from napari_lossguide.recon.engine import reconstruction
 
     say("Preparing coil maps…" if kdata.n_coils > 1 else "Preparing…")
@@ -129,7 +133,7 @@ class ReconstructDock(Panel):
 
     def _begin(self, kdata: KData, recipe: Recipe) -> None:
         self._running = kdata, recipe
-        self._preview = RunPreview(self._viewer, kdata)
+        self._preview = RunPreview(self._viewer, kdata, self.settings.points(), shown=self.panel.preview.isChecked())
         self._live = Live(recipe.changes)
         start = partial(start_reconstruction, kdata, recipe, self.settings.device.currentData(), self._live)
         title = f"{METHODS[recipe.method].title} of {kdata.name}"
@@ -141,7 +145,7 @@ class ReconstructDock(Panel):
         self._job.ended.connect(self._end)
         self.settings.set_running(True)
         self.panel.begin("Starting…")
-        self._job.start()
+        QTimer.singleShot(FIRST_PAINT, self._job.start)
 
     def _show_points(self, points: list[Point]) -> None:
         if self._live is not None:
@@ -188,8 +192,7 @@ class ReconstructDock(Panel):
         assert self._running is not None and self._preview is not None
         kdata, recipe = self._running
         self._last = recipe, result.recipe
-        show_result(self._viewer, result, kdata, phase=self.settings.phase.isChecked())
-        self._preview.remove()
+        show_result(self._viewer, result, kdata, phase=self.settings.phase.isChecked(), preview=self._preview)
         self.panel.where.setText("Done")
         self.status.setToolTip("")
         self.status.show_text(summary(result))

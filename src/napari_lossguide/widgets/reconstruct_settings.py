@@ -18,10 +18,10 @@ from napari_lossguide.widgets.method_form import Fold, MethodForm
 from napari_lossguide.widgets.optional_layer import OptionalLayerCombo
 from napari_lossguide.widgets.panel import LayerCombo, Panel
 from napari_lossguide.widgets.prior_choice import PriorChoice
-from napari_lossguide.widgets.views import kdata_of, mask_recipe_of
+from napari_lossguide.widgets.views import kdata_of, mask_of, mask_recipe_of
 
 DEVICES = {"auto": "auto (GPU if there is one)", "cpu": "CPU", "cuda": "NVIDIA GPU (cuda)", "mps": "Apple GPU (mps)"}
-SIMULATION = '<b style="color:#f2a541">SIMULATION</b>'
+SIMULATION = '<b style="color:#d98a1f">SIMULATION</b>'
 
 
 class ReconstructSettings(QWidget):
@@ -77,6 +77,13 @@ class ReconstructSettings(QWidget):
                 "the K-space dock."
             )
         return kdata
+
+    def points(self) -> np.ndarray:
+        """Return the chosen mask, bool (ny, nx), all True when there is none; raises what `recipe` raises."""
+        if self.mask.layer is None:
+            return np.ones(self.kdata().image_shape, bool)
+        _check_shape(self.mask.layer, self.kdata())
+        return mask_of(self.mask.layer)
 
     def recipe(self) -> Recipe:
         """Everything as a recipe.

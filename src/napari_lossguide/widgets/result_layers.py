@@ -13,27 +13,37 @@ from napari_lossguide.recon.methods import METHODS
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.recon.result import Result
 from napari_lossguide.widgets import layers
-from napari_lossguide.widgets.views import held, result_of
+from napari_lossguide.widgets.views import held, zero_filled
 
 PREVIEW = "Live preview"
 SIMULATION = " (SIMULATION)"  # ends the name of every layer whose k-space was never measured
-BRIGHTER = 1.4  # bright tissue after the reconstruction over the same in the zero-filled image, roughly
+BRIGHTER = 1.2  # bright tissue after the reconstruction over the same in the zero-filled image, roughly
 
 
 class RunPreview:
-    """The one layer in which the runs of a dock are seen while they go.
+    """The layer in which a run is seen while it goes, and which becomes its result.
+
+    It is never removed: with each layer that goes napari collects garbage, which takes up to a second.
 
     Parameters
     ----------
     viewer : napari's viewer.
     kdata : what is being reconstructed.
+    mask : bool (ny, nx), the points that are used.
+    shown : add the layer now, with the zero-filled image; adding it later would be felt during the run.
     """
 
-    def __init__(self, viewer: Any, kdata: KData) -> None:
+    def __init__(self, viewer: Any, kdata: KData, mask: np.ndarray, *, shown: bool) -> None:
         self._viewer, self._kdata = viewer, kdata
         self._name, self._at = labelled(PREVIEW, kdata), 0
-        self._limits = run_limits(kdata)
-        self.remove()  # it may show other data
+        self._limits = run_limits(kdata, mask)
+        layer = layers.find_layer(viewer, "preview", self._name)
+        if layer is not None:  # of a run that was cancelled or failed, perhaps of other data
+            layer.contrast_limits = self._limits
+        if shown:
+            self.draw(zero_filled(kdata, mask, 0), 0)
+            if kdata.n_slices > 1:
+                viewer.dims.set_point(viewer.dims.ndim - 3, 0.0)  # runs begin with the first slice
 
     @property
     def at(self) -> int:
@@ -58,21 +68,32 @@ class RunPreview:
             dims.set_point(axis, index * layer.scale[0])
         self._at = index
 
-    def remove(self) -> None:
-        """Take the layer away."""
-        layers.remove_layer(self._viewer, "preview", self._name)
+    def become(self, name: str, image: np.ndarray) -> None:
+        """Make the layer, if there is one, the result of that name.
+
+        Its contrast changes to the image's own, unless a person has set it or the true image did.
+        """
+        layer = layers.find_layer(self._viewer, "preview", self._name)
+        if layer is None:
+            return
+        held(layer).update(role="result", name=name)
+        layer.name, layer.visible = name, True
+        if self._kdata.reference is None and np.allclose(layer.contrast_limits, self._limits):
+            layer.contrast_limits = display_limits(image, "magnitude")
 
 
-def run_limits(kdata: KData) -> tuple[float, float]:
+def run_limits(kdata: KData, mask: np.ndarray) -> tuple[float, float]:
     """Contrast limits that stay the same during a run: of the true image if known, else of the zero-filled one."""
     if kdata.reference is not None:
         return display_limits(kdata.reference, "magnitude")
-    low, high = display_limits(rss(ifft2c(kdata.kspace[kdata.n_slices // 2])), "magnitude")
-    return low, high * (1 if kdata.fully_sampled else BRIGHTER)
+    low, high = display_limits(zero_filled(kdata, mask, kdata.n_slices // 2), "magnitude")
+    return low, high * (1 if mask.all() and kdata.fully_sampled else BRIGHTER)
 
 
-def show_result(viewer: Any, result: Result, kdata: KData, *, phase: bool) -> Image:
-    """Add the layers of a result; earlier results stay, unless they came from the very same recipe.
+def show_result(
+    viewer: Any, result: Result, kdata: KData, *, phase: bool = False, preview: RunPreview | None = None
+) -> Image:
+    """Add the layers of a result; earlier results stay.
 
     Parameters
     ----------
@@ -80,13 +101,14 @@ def show_result(viewer: Any, result: Result, kdata: KData, *, phase: bool) -> Im
     result : finished.
     kdata : its input.
     phase : add the phase too.
+    preview : of the run; its layer becomes the result's.
 
     Returns
     -------
     Image
         The magnitude. Phase and standard deviation are hidden at first.
     """
-    name = _unused_name(viewer, result_name(result.recipe, kdata), result)
+    name = _unused_name(viewer, result_name(result.recipe, kdata))
     facts = {"residual": result.residual, "seconds": result.seconds, "nfe": result.nfe, "source": kdata.name}
     hidden: list[tuple[str, np.ndarray, str, str]] = []
     if result.std is not None:
@@ -104,6 +126,8 @@ def show_result(viewer: Any, result: Result, kdata: KData, *, phase: bool) -> Im
             contrast_limits=display_limits(image, kind),
             colormap=colormap,
         ).visible = False
+    if preview is not None:
+        preview.become(name, result.image)
     top = layers.add_result(viewer, result, name, spacing=kdata.spacing, metadata=facts)
     viewer.layers.selection.active = top
     return top
@@ -156,13 +180,10 @@ def summary(result: Result) -> str:
     return f"{took}{evaluations}{residual}."
 
 
-def _unused_name(viewer: Any, name: str, result: Result) -> str:
-    """The name, numbered when another result has it: an earlier result is never replaced by a different one."""
+def _unused_name(viewer: Any, name: str) -> str:
+    """The name, numbered when another result has it."""
     number, candidate = 1, name
-    while (layer := layers.find_layer(viewer, "result", candidate)) is not None:
-        earlier = result_of(layer)
-        if earlier is not None and np.array_equal(earlier.image, result.image):
-            break
+    while layers.find_layer(viewer, "result", candidate) is not None:
         number += 1
         candidate = f"{name} ({number})"
     return candidate

@@ -8,7 +8,7 @@ from napari.layers import Image, Layer
 LINKED = ("contrast_limits", "gamma", "colormap")
 GRID = ("enabled", "shape", "stride", "spacing")
 SPACING = 4  # pixels between the boxes
-NAME_SIZE = 7  # points; napari's 10 does not fit four names in a row
+NAME_SIZES = 5.0, 9.0  # points, least and most
 
 
 class SideBySide:
@@ -53,7 +53,6 @@ class SideBySide:
         for layer in list(layers):
             layer.visible = layer in shown
             layer.name_overlay.visible = layer.visible
-            layer.name_overlay.font_size = NAME_SIZE
         self._link(top)
         if top:
             layers.selection.active = top[0]  # its contrast is everybody's
@@ -63,6 +62,16 @@ class SideBySide:
         if not grid.enabled:
             grid.enabled = True
             self._viewer.reset_view()
+        self._fit_names(shown)
+
+    def _fit_names(self, shown: Sequence[Layer]) -> None:
+        """Make the names as large as the longest one allows: a point of size takes a pixel of width per letter."""
+        columns = self._viewer.canvas.grid.actual_shape(self._viewer.layers)[1]
+        longest = max((len(layer.name) for layer in shown), default=1)
+        least, most = NAME_SIZES
+        size = min(max(self._viewer.canvas.size[1] / columns / (longest + 1), least), most)
+        for layer in shown:
+            layer.name_overlay.font_size = size
 
     def restore(self) -> None:
         """Undo everything; what was removed meanwhile stays away, what was added stays."""

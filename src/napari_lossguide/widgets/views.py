@@ -78,13 +78,13 @@ def unstacked(array: np.ndarray) -> np.ndarray:
     return array[0] if array.ndim == 3 and len(array) == 1 else array
 
 
-def placed(spacing: tuple[float, float, float], ndim: int) -> dict[str, Any]:
+def placed(spacing: tuple[float, float, float], ndim: int, unit: str = UNIT) -> dict[str, Any]:
     """Return ``scale``, ``units`` and ``axis_labels`` of a layer with `ndim` axes.
 
     K-space is placed on the grid of its image, so that it, the mask and the image can lie side by side or on top of
     each other under linked cameras; there its millimetres mean nothing.
     """
-    return {"scale": tuple(spacing[-ndim:]), "units": (UNIT,) * ndim, "axis_labels": AXES[-ndim:]}
+    return {"scale": tuple(spacing[-ndim:]), "units": (unit,) * ndim, "axis_labels": AXES[-ndim:]}
 
 
 def held(layer: Any) -> dict[str, Any]:

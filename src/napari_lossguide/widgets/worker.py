@@ -21,6 +21,7 @@ from napari.qt.threading import FunctionWorker, create_worker
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_lossguide.widgets.failure import Failure, failure, free_gpu_cache
+from napari_lossguide.widgets.smooth import WindowFirst
 
 if TYPE_CHECKING:
     from napari_lossguide.recon.live import Live
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     Start = Callable[[Say], Generator[Progress, None, Result]]
 
 LOG = logging.getLogger(__name__)
-RATE = 15.0  # ticks per second
+RATE = 15.0  # per second
 PATIENCE = 60.0  # seconds to wait for a step to end when a dock closes; loading torch takes 5
 
 
@@ -104,7 +105,8 @@ class Run:
     def __call__(self) -> None:
         """Run to the end, whatever end."""
         try:
-            self.outcome = self._walk()
+            with WindowFirst():
+                self.outcome = self._walk()
         except BaseException as error:  # noqa: BLE001 (nobody else could catch it)
             self.outcome = failure(error)
             traceback.clear_frames(error.__traceback__)  # they hold the tensors
@@ -175,7 +177,7 @@ class Job(QObject):
     live : the knobs; `cancel` goes through them.
     title : what napari calls the task.
     preview : fetch pictures; may be changed during the run by `set_preview`.
-    rate : ticks per second of the signals.
+    rate : of scalars and of pictures, per second.
 
     Signals (all in the main thread)
     -------
@@ -205,7 +207,8 @@ class Job(QObject):
         self._worker = create_worker(self._run, _worker_class=_Worker, _start_thread=False)
         self._worker.finished.connect(self._finish)
         self._timer = QTimer(self)
-        self._timer.setInterval(max(1, round(1000 / rate)))
+        self._timer.setInterval(max(1, round(500 / rate)))
+        self._picture_next = False
         self._timer.timeout.connect(self._tick)
 
     def start(self) -> None:
@@ -228,19 +231,27 @@ class Job(QObject):
         return self.stopper()
 
     def _tick(self) -> None:
+        """Scalars and pictures by turns: one piece of drawing at a time keeps the window quick."""
+        self._fetch_picture() if self._picture_next else self._fetch_points()
+        self._picture_next = not self._picture_next
+
+    def _fetch_points(self) -> None:
         note, self._run.note = self._run.note, ""
         if note:
             self.noted.emit(note)
         points = self._run.fetch()
         if points:
             self.progressed.emit(points)
+
+    def _fetch_picture(self) -> None:
         picture = self._run.mailbox.take()
         if picture is not None:
             self.previewed.emit(picture)
 
     def _finish(self) -> None:
         self._timer.stop()
-        self._tick()
+        self._fetch_points()
+        self._fetch_picture()
         self.ended.emit(self._run.outcome)
 
 

@@ -1,0 +1,291 @@
+"""Every sampler with every guidance against the closed-form posterior of a Gaussian prior.
+
+x0 ~ N(mu, s^2) per channel and y = A x0 + n, E|n|^2 = noise_std^2, have a Gaussian posterior, which ``closed_form``
+computes densely. The prior's denoiser is affine, and so is each guidance: hence every sampler is affine in its noise. A
+sample whose noise is always zero follows the sampler's own mean *exactly*: biases are seen without a statistical
+error; spreads come from the other samples. Errors are in units of the posterior's standard deviation, mode by mode of
+A^H A.
+
+Where a guidance takes account of the noise, y is noisy and all modes count ("noisy"). Where it does not, y is free of
+noise; then measured modes must equal y and unmeasured ones follow the prior ("clean"; units of s, modes in between left
+out).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from closed_form import LinearCase, to_vector
+from tiny import collect
+
+from napari_lossguide.data.kdata import KData
+from napari_lossguide.guidance.loss_guidance import LossGuidance, ThesisLossGuidance
+from napari_lossguide.guidance.none import NoGuidance
+from napari_lossguide.guidance.proximal import ProximalGuidance
+from napari_lossguide.priors.analytic import GaussianPrior, MixturePrior
+from napari_lossguide.recon.engine import reconstruction
+from napari_lossguide.recon.methods import METHODS
+from napari_lossguide.recon.problem import make_problem
+from napari_lossguide.recon.recipe import Recipe
+from napari_lossguide.samplers.ancestral import AncestralSampler
+from napari_lossguide.samplers.ddim import DDIMSampler
+from napari_lossguide.samplers.schedules import KarrasSchedule
+
+NOISE = 0.3
+CASES = [
+    LinearCase((8, 6), 1, True, NOISE),
+    LinearCase((7, 9), 1, False, NOISE),
+    LinearCase((7, 9), 3, True, NOISE),
+    LinearCase((8, 6), 3, False, NOISE),
+]
+SCHEDULE = KarrasSchedule(steps=60, sigma_max=50, sigma_min=0.01)
+CG = {"iterations": 25, "tolerance": 1e-5}
+
+SAMPLERS = {
+    "ode": (DDIMSampler, {"eta": 0.0}),
+    "half": (DDIMSampler, {"eta": 0.5}),
+    "fresh": (DDIMSampler, {"eta": 1.0}),
+    "network": (DDIMSampler, {"eta": 0.85, "direction": "network"}),  # DDNM's and DDS's
+    "beta": (AncestralSampler, {"variance": "beta"}),
+    "posterior": (AncestralSampler, {"variance": "posterior"}),
+}
+PARTS = ("sampler", "guidance")
+GUIDANCES = {
+    "posterior": (ProximalGuidance, {"weight": "posterior", **CG}, "noisy"),
+    "noise": (ProximalGuidance, {"weight": "noise", **CG}, "noisy"),
+    "constant": (ProximalGuidance, {"weight": "constant", **CG}, "clean"),
+    "hard": (ProximalGuidance, {"weight": "hard", **CG}, "clean"),
+    "loss": (LossGuidance, {"strength": 1.0, "target": "estimate"}, "clean"),
+    "loss on state": (LossGuidance, {"strength": 1.0, "target": "state"}, "clean"),
+    "thesis": (ThesisLossGuidance, {"strength": 1.0}, "clean"),
+    "none": (NoGuidance, {}, "noisy"),
+    "default": (ProximalGuidance, {}, "noisy"),
+}
+
+
+def walk(case, sampler, guidance, batch, quiet=1, schedule=SCHEDULE, prior=None):
+    """Last estimates in real channels, (batch, n)."""
+    kind, params = SAMPLERS[sampler]
+    guide, theirs, _ = GUIDANCES[guidance]
+    prior = prior or GaussianPrior(torch.from_numpy(case.mu), case.s)
+    guided = guide(case.problem(), prior.info.sigma_data)
+    sigmas, noise = schedule.sigmas(), case.noise(batch, quiet=quiet)
+    knobs = kind.Params(**params), guide.Params(**theirs)
+    *_, last = kind.steps(prior, guided, sigmas[0] * noise(), sigmas, lambda i: knobs, noise)
+    return to_vector(last.x0.numpy(), case.real)
+
+
+def aim(case, guidance):
+    """The case, mean (n,), unit of each mode (n,) and groups of modes that a guidance is measured by."""
+    regime = GUIDANCES[guidance][2]
+    case = case if regime == "noisy" else replace(case, noise_std=0.0)
+    mean, variance = case.posterior()
+    values, _ = case.modes
+    if guidance == "none":
+        mean, variance = to_vector(case.mu, case.real), np.full_like(variance, case.s**2)
+    if regime == "noisy":
+        return case, mean, np.sqrt(variance), {"all": values >= 0}
+    return case, mean, np.full_like(mean, case.s), {"measured": values > 0.3, "unmeasured": values < 1e-6}
+
+
+def rms(x):
+    return float(np.sqrt(np.mean(np.square(x))))
+
+
+def measure(case, sampler, guidance, samples=48, **options):
+    """Bias, and ratio of the spread to the right one, of each group of modes: {group: (bias, spread)}."""
+    case, mean, unit, groups = aim(case, guidance)
+    x = walk(case, sampler, guidance, samples + 1, **options)
+    error = (x - mean) @ case.modes[1] / unit
+    spread = error[1:] - error[1:].mean(0)
+    correction = math.sqrt(samples / (samples - 1))
+    return {g: (rms(error[0, m]), correction * rms(spread[:, m])) for g, m in groups.items() if m.any()}
+
+
+# Bias (the largest of the cases) and spread of what the data decide, measured at 60 steps from sigma = 50:
+# "noisy", ratio to the posterior's; "clean", 0 is right, in units of s. Bias 0 means exact; the reasons:
+# * weight "posterior" is E[x0 | x, y] exactly, and so the mean is exact for every eta. At eta = 0 what is left of the
+#   start (drawn around 0 and not around mu) is s mu / sigma_max, and no more; the spread is that of an Euler step.
+# * keeping the *network's* noise points away from the data: with it the mean goes towards a fit of the noise.
+# * weight "noise" (DiffPIR) has no prior variance in it and trusts the data too much while sigma > s.
+# * "constant" and the loss guidances fit the data whatever their noise. Without noise they come to them step by step,
+#   slowly for modes that are only partly measured: eigenvalues of A^H A below 1, of a real image or with many coils.
+# * eta = 1 is under-dispersed by a third at any number of steps: each step draws from its own estimate's mean.
+EXPECTED = {
+    "posterior": {
+        "ode": (0.025, 0.96),
+        "half": (0.0, 0.93),
+        "fresh": (0.0, 0.67),
+        "network": (0.33, 0.66),
+        "beta": (0.0, 1.07),
+        "posterior": (0.0, 0.92),
+    },
+    "noise": {"ode": (0.28, 0.86), "network": (0.34, 0.63), "beta": (0.17, 1.03)},
+    "constant": {"ode": (0.124, 0.134), "network": (0.005, 0.017), "beta": (0.062, 0.086)},
+    "hard": {"ode": (0.0, 0.0), "network": (0.0, 0.0), "beta": (0.0, 0.0)},
+    "loss": {
+        "ode": (0.062, 0.081),
+        "half": (0.035, 0.051),
+        "fresh": (0.003, 0.012),
+        "network": (0.001, 0.010),
+        "beta": (0.027, 0.048),
+        "posterior": (0.027, 0.041),
+    },
+    "loss on state": {
+        "ode": (0.001, 0.0),
+        "half": (0.002, 0.006),
+        "fresh": (0.004, 0.012),
+        "network": (0.003, 0.010),
+        "beta": (0.002, 0.010),
+        "posterior": (0.002, 0.008),
+    },
+    "thesis": {
+        "ode": (0.001, 0.0),
+        "half": (0.001, 0.006),
+        "fresh": (0.004, 0.012),
+        "network": (0.002, 0.010),
+        "beta": (0.002, 0.010),
+        "posterior": (0.002, 0.008),
+    },
+    "none": {
+        "ode": (0.023, 0.96),
+        "half": (0.0, 0.93),
+        "fresh": (0.0, 0.68),
+        "network": (0.0, 0.84),
+        "beta": (0.0, 1.04),
+        "posterior": (0.0, 0.93),
+    },
+}
+UNMEASURED_SPREAD = {"ode": 0.97, "half": 0.90, "fresh": 0.66, "network": 0.82, "beta": 1.01, "posterior": 0.90}
+ROWS = [(g, s) for g, row in EXPECTED.items() for s in row]
+
+
+def test_every_registered_sampler_and_guidance_is_in_the_table():
+    registered = itertools.product(*({getattr(m, p) for m in METHODS.values() if m.needs_prior} for p in PARTS))
+    assert set(registered) <= {(SAMPLERS[s][0], GUIDANCES[g][0]) for g, s in ROWS}
+
+
+@pytest.mark.parametrize(("guidance", "sampler"), ROWS)
+def test_posterior(guidance, sampler):
+    bias, spread = EXPECTED[guidance][sampler]
+    cases = CASES[::3] if guidance in ("noise", "constant", "hard") else CASES  # these are slow with many coils
+    found = [measure(case, sampler, guidance) for case in cases]
+    if GUIDANCES[guidance][2] == "noisy":
+        assert max(f["all"][0] for f in found) == pytest.approx(bias, rel=0.25, abs=5e-4)
+        assert [f["all"][1] for f in found] == pytest.approx([spread] * len(found), abs=0.05)
+        return
+    assert max(f["measured"][0] for f in found) == pytest.approx(bias, rel=0.25, abs=1e-3)
+    assert max(f["measured"][1] for f in found) == pytest.approx(spread, rel=0.25, abs=1e-3)
+    free = [f["unmeasured"] for f in found if "unmeasured" in f]
+    assert free and max(b for b, _ in free) < (0.01 if sampler == "ode" else 5e-4)
+    assert [s for _, s in free] == pytest.approx([UNMEASURED_SPREAD[sampler]] * len(free), abs=0.06)
+
+
+@pytest.mark.parametrize("sampler", ["ode", "beta", "posterior"])
+def test_more_steps_bring_the_right_covariance(sampler):
+    """The Euler path of the probability flow, and the reverse kernels, are exact in the limit."""
+    error = [
+        abs(
+            measure(CASES[1], sampler, "posterior", 128, schedule=SCHEDULE.model_copy(update={"steps": n}))["all"][1]
+            - 1
+        )
+        for n in (30, 240)
+    ]
+    assert error[1] < 0.03 and error[0] > 0.06
+
+
+def test_more_steps_do_not_help_fresh_noise():
+    fine = SCHEDULE.model_copy(update={"steps": 240})
+    bias, spread = measure(CASES[1], "fresh", "posterior", 64, schedule=fine)["all"]
+    assert bias < 1e-3 and 0.6 < spread < 0.75
+
+
+@pytest.mark.parametrize("sigma_max", [5.0, 50.0, 500.0])
+def test_the_deterministic_path_remembers_its_start(sigma_max):
+    """Drawn around 0 instead of around mu: a share s / sigma_max of mu is left."""
+    case, mean, *_ = aim(CASES[0], "none")
+    schedule = KarrasSchedule(steps=400, sigma_max=sigma_max, sigma_min=0.01)
+    error = walk(case, "ode", "none", 1, schedule=schedule)[0] - mean
+    assert rms(error) == pytest.approx(case.s / sigma_max * rms(mean), rel=0.15, abs=5e-5)
+
+
+@pytest.mark.parametrize("case", CASES[2:], ids=["real", "complex"])
+def test_the_default_conjugate_gradients_are_enough(case):
+    exact, default = (walk(case, "fresh", guidance, 1) for guidance in ("posterior", "default"))
+    assert rms(default - exact) < 2e-3
+
+
+def test_loss_guidance_fits_the_noise_and_the_posterior_does_not():
+    """Residuals |A x - y| / (noise_std sqrt(m)) of the means: what is exact without noise is too much with it."""
+    case = CASES[1]
+    y = np.concatenate([case.y.real.ravel(), case.y.imag.ravel()])
+
+    def residual(guidance):
+        x = walk(case, "beta", guidance, 1)[0]
+        return np.linalg.norm(case.matrix @ x - y) / (case.noise_std * math.sqrt(case.mask.sum()))
+
+    expected = np.linalg.norm(case.matrix @ case.posterior()[0] - y) / (case.noise_std * math.sqrt(case.mask.sum()))
+    assert residual("posterior") == pytest.approx(expected, rel=1e-3)
+    assert expected > 0.1
+    for guidance in ("loss", "loss on state", "thesis"):
+        assert residual(guidance) < 0.2 * expected
+
+
+def two_images(case):
+    """A mixture of the case's mean image, nine times likelier, and of the same with a bump."""
+    y, x = np.meshgrid(*(np.linspace(-1, 1, n) for n in case.shape), indexing="ij")
+    bump = 2 * np.exp(-((y - 0.3) ** 2 + (x + 0.2) ** 2) / 0.2)
+    means = torch.from_numpy(np.stack([case.mu, case.mu + bump.astype(case.mu.dtype)]))
+    return means, MixturePrior(means, torch.tensor([0.9, 0.1]), case.s)
+
+
+def share_of_the_second(case, means, x):
+    distance = [np.linalg.norm(x - to_vector(m.numpy(), case.real), axis=1) for m in means]
+    return float(np.mean(distance[1] < distance[0]))
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda c: f"{c.coils}-{'real' if c.real else 'complex'}")
+def test_of_two_images_the_one_that_the_data_show_is_found_though_the_prior_prefers_the_other(case):
+    """Weight "posterior" is a Gaussian's, weak while the choice is open: without fresh noise it finds 70 to 90 %."""
+    case = replace(case, s=0.2)
+    means, prior = two_images(case)
+    case.__dict__["truth"] = case.truth + (means[1] - means[0]).numpy()  # the same draw, from the second image
+    for sampler, guidance, least in (
+        ("fresh", "default", 0.9),
+        ("network", "hard", 1.0),
+        ("half", "noise", 1.0),
+        ("beta", "loss", 1.0),
+        ("beta", "thesis", 1.0),
+        ("ode", "default", 0.6),
+    ):
+        x = walk(case, sampler, guidance, 32, quiet=0, prior=prior)
+        assert share_of_the_second(case, means, x) >= least, (sampler, guidance)
+
+
+def test_without_data_the_images_come_as_often_as_the_prior_says():
+    case = replace(CASES[1], s=0.2)
+    means, prior = two_images(case)
+    fine = SCHEDULE.model_copy(update={"steps": 150})
+    for sampler in ("ode", "beta", "posterior"):
+        x = walk(case, sampler, "none", 400, quiet=0, prior=prior, schedule=fine)
+        assert share_of_the_second(case, means, x) == pytest.approx(0.1, abs=0.05), sampler
+
+
+@pytest.mark.parametrize("case", [LinearCase((12, 11), 1, True, 0.2), LinearCase((12, 11), 3, False, 0.2)])
+def test_posterior_through_the_whole_engine(case):
+    """Scale, channels, noise convention and batches included: the mean of 64 samples of the default method."""
+    kdata = KData(case.y[None], case.mask, real=case.real)
+    problem = make_problem(kdata, 0, case.maps, real=case.real, noise_std=0.2, device=torch.device("cpu"))
+    prior = GaussianPrior(torch.from_numpy(case.mu) / problem.scale, case.s / problem.scale)
+    recipe = Recipe.for_method("prox-ddim", steps=60, noise_std=0.2, samples=64, batch=40)
+    _, out = collect(reconstruction(kdata, recipe, maps=case.maps, device="cpu", denoiser=prior))
+    mean, variance = case.posterior()
+    error = (to_vector(out.samples[0], case.real) - mean) @ case.modes[1] / np.sqrt(variance)
+    spread = rms(error - error.mean(0)) * math.sqrt(64 / 63)
+    assert spread == pytest.approx(0.67, abs=0.05)
+    assert rms(error.mean(0)) == pytest.approx(spread / 8, rel=0.15)  # nothing but the statistical error

@@ -1,0 +1,65 @@
+"""The convergence plot: what is drawn, and where the marks are."""
+
+import math
+
+import numpy as np
+import pytest
+
+from napari_lossguide.recon.live import Change
+from napari_lossguide.widgets.curve import Curve
+from napari_lossguide.widgets.worker import Point
+
+
+def point(step, index=0, residual=1.0, loss=0.1, sigma=1.0):
+    return Point(step, 20, index, 2, sigma, residual, loss, step, "", {})
+
+
+@pytest.fixture
+def curve(qtbot):
+    widget = Curve()
+    qtbot.addWidget(widget)
+    return widget
+
+
+def drawn(curve):
+    return curve._line.getData()
+
+
+def test_residuals_are_drawn_on_a_log_axis(curve):
+    curve.add([point(1, residual=100.0), point(2, residual=1.0)])
+    x, y = drawn(curve)
+    np.testing.assert_allclose(x, [1, 2])
+    np.testing.assert_allclose(y, [2, 0])
+
+
+def test_without_a_noise_level_the_loss_is_drawn(curve):
+    curve.add([point(1, residual=math.nan, loss=0.01)])
+    assert curve._quantity.currentData() == "loss"
+    np.testing.assert_allclose(drawn(curve)[1], [-2])
+
+
+def test_slices_are_not_joined(curve):
+    curve.add([point(1), point(2), point(3, index=1)])
+    np.testing.assert_allclose(drawn(curve)[0], [1, 2, np.nan, 3])
+
+
+def test_over_sigma_the_axis_falls(curve):
+    curve._over.setCurrentIndex(curve._over.findData("sigma"))
+    curve.add([point(1, sigma=10.0), point(2, sigma=0.1), point(3, sigma=math.nan)])
+    np.testing.assert_allclose(drawn(curve)[0], [1, -1, np.nan])
+    assert curve._plot.getPlotItem().getViewBox().state["xInverted"]
+
+
+def test_marks_stand_at_the_step_of_the_change(curve):
+    """Changes count from 0, steps from 1; one that did not come yet is not drawn; neighbours share a label."""
+    changes = [Change(step=s, name="guidance.gamma", value=v) for s, v in ((3, 2.0), (4, 3.0), (15, 9.0))]
+    curve.add([point(s) for s in range(1, 9)], changes)
+    assert curve.marks == [(4, "gamma 2"), (5, "gamma 3")]
+    assert len(curve._marks.points()) == 2
+    assert [label.toPlainText() for label in curve._labels] == ["gamma 3"]
+
+
+def test_clear_forgets(curve):
+    curve.add([point(1)], [Change(step=0, name="a.b", value=1.0)])
+    curve.clear()
+    assert not curve.marks and len(drawn(curve)[0] if drawn(curve)[0] is not None else []) == 0
