@@ -47,7 +47,7 @@ demo: install
 	$(DEMO)
 
 test:
-	@.ci/run
+	@.ci/tests
 
 lint: install
 	$(BIN)/ruff check

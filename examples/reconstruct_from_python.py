@@ -1,6 +1,6 @@
 """Undersample a simulated 8-coil acquisition, reconstruct it twice and compare: the whole way in thirty lines.
 
-    python examples/reconstruct_from_python.py
+python examples/reconstruct_from_python.py
 """
 
 import numpy as np
