@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from napari_lossguide.data.fourier import fft2c, ifft2c, rss
+from napari_lossguide.data.fourier import fft2c, ifft2c, mirrored, rss
 
 SIZES = [(8, 6), (7, 6), (8, 5), (9, 7), (1, 4)]
 
@@ -53,3 +53,12 @@ def test_rss_is_over_the_coils(rng):
     assert rss(images).dtype == np.float32
     np.testing.assert_allclose(rss(images), np.sqrt((np.abs(images) ** 2).sum(1)), rtol=1e-6)
     np.testing.assert_allclose(rss(images.real, axis=0), np.linalg.norm(images.real, axis=0), rtol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(6, 8), (5, 8), (7, 5)])
+def test_a_real_image_is_conjugate_symmetric_and_only_a_real_one(shape, rng):
+    image = rng.standard_normal((2, *shape))
+    k = fft2c(image)
+    np.testing.assert_allclose(mirrored(k).conj(), k, atol=1e-12)
+    k = fft2c(image + 0.1j * rng.standard_normal(image.shape))
+    assert np.abs(mirrored(k).conj() - k).max() > 0.05

@@ -12,6 +12,7 @@ from napari_lossguide.priors.augment import Augmentation, random_views
 from napari_lossguide.priors.domain import REFERENCE_QUANTILE
 from napari_lossguide.priors.load import load_prior, read_header
 from napari_lossguide.priors.train import SliceFile, SlicePool, TrainConfig, Trainer, load_slices
+from napari_lossguide.types import InvalidInput
 
 STEPS = 4
 
@@ -138,6 +139,25 @@ def test_a_finished_run_is_not_trained_further(unbroken, data):
     trainer = Trainer(config(), data, unbroken[2])
     trainer.run(lambda line: pytest.fail("it saved again"))
     assert trainer.step == STEPS
+
+
+def test_training_can_start_from_a_prior(unbroken, data, tmp_path):
+    start = unbroken[0].out / "tiny.safetensors"
+    trainer = Trainer(config(initial=str(start)), data, tmp_path)
+    theirs = load_file(start)
+    for name, weights in trainer.model.network.state_dict().items():
+        torch.testing.assert_close(weights, theirs[name].float(), rtol=0, atol=0)
+        torch.testing.assert_close(trainer.ema[f"network.{name}"], weights, rtol=0, atol=0)
+    trainer.run(lambda line: None)
+    assert json.loads(read_header(tmp_path / "tiny.safetensors")["info"])["steps"] == 2 * STEPS
+
+
+def test_training_refuses_to_start_from_another_network(unbroken, data, tmp_path):
+    start = str(unbroken[0].out / "tiny.safetensors")
+    with pytest.raises(InvalidInput, match=r"initial = .*tiny.*\[8, 16\].*\[16, 16\]"):
+        Trainer(config(initial=start, widths=(16, 16)), data, tmp_path)
+    with pytest.raises(InvalidInput, match="no prior 'nobody'"):
+        Trainer(config(initial="nobody"), data, tmp_path)
 
 
 def test_training_brings_the_loss_down(data, tmp_path):

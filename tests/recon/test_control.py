@@ -236,6 +236,8 @@ POINTS = complex_noise(24, 20)
         ((POINTS,), {"samples": 1000}, "samples = 1000"),
         ((POINTS,), {"settings": {"guidance.gamma": -1.0}}, "guidance.gamma = -1.0"),
         ((POINTS,), {"noise_std": -1.0}, "noise_std = -1.0"),
+        ((POINTS,), {"settings": {"method": "ddnm"}}, "method = 'ddnm' cannot be one of the settings"),
+        ((K,), {"real": True}, "real image was asked for from 3 coils without maps"),
     ],
 )
 def test_wrong_input_is_one_sentence(arguments, fields, sentence):

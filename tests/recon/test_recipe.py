@@ -89,7 +89,7 @@ def test_frozen():
         ({"guidance.weight": "soft"}, r"^guidance.weight = 'soft': input should be 'posterior', 'noise'"),
         ({"schedule.steps": 0}, r"^schedule.steps = 0: input should be greater"),
         ({"schedule.steps": "many"}, r"^schedule.steps = 'many': input should be a valid integer"),
-        ({"schedule.sigma_max": 0.01}, r"^sigma_min = 0.02 must be less than sigma_max = 0.01\.$"),
+        ({"schedule.sigma_max": 0.005}, r"^sigma_min = 0.01 must be less than sigma_max = 0.005\.$"),
         ({"samples": 0}, r"^samples = 0: input should be greater"),
         ({"seed": -1}, r"^seed = -1: input should be greater"),
         ({"noise_std": -1.0}, r"^noise_std = -1.0: input should be greater"),

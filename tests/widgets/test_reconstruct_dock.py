@@ -217,6 +217,7 @@ def test_contrast_is_the_results_own_unless_a_person_set_it(qtbot, dock, engine,
     layers.add_kspace(viewer, KData(kdata.kspace, kdata.acquired, name="scan"))
     engine.steps, engine.wait = 20, 0.02
     dock.panel.button.click()
+    qtbot.waitUntil(lambda: any(views.role_of(x) == "preview" for x in viewer.layers), timeout=5000)
     (preview,) = [x for x in viewer.layers if views.role_of(x) == "preview"]
     if touched:
         preview.contrast_limits = (0.0, 3.0)

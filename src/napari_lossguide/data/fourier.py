@@ -30,6 +30,13 @@ def ifft2c(kspace: np.ndarray) -> np.ndarray:
     return np.fft.fftshift(np.fft.ifft2(centre_first, axes=_AXES, norm="ortho"), axes=_AXES)
 
 
+def mirrored(kspace: np.ndarray) -> np.ndarray:
+    """The value at -k for every k, of (..., ny, nx); at k itself where an even size has no -k."""
+    ny, nx = kspace.shape[-2:]
+    y, x = (2 * (ny // 2) - np.arange(ny)) % ny, (2 * (nx // 2) - np.arange(nx)) % nx
+    return kspace[..., y, :][..., x]
+
+
 def rss(images: np.ndarray, axis: int = -3) -> np.ndarray:
     """Root of the sum of squared magnitudes over `axis`, by default the coils of (..., coil, ny, nx)."""
     squares = images.real**2 + images.imag**2 if np.iscomplexobj(images) else np.square(images)

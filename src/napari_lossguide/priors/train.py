@@ -22,9 +22,10 @@ from torch import Tensor
 
 from napari_lossguide.priors.augment import Augmentation, noise_for, random_views
 from napari_lossguide.priors.domain import REFERENCE_QUANTILE
-from napari_lossguide.priors.load import save_prior
+from napari_lossguide.priors.load import load_prior, save_prior
 from napari_lossguide.priors.network import UNet
 from napari_lossguide.priors.precond import EDMPrecond, edm_weight
+from napari_lossguide.types import InvalidInput
 
 VALIDATION_SIGMAS = (0.05, 0.1, 0.2, 0.5, 1.0)
 
@@ -42,6 +43,7 @@ class TrainConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     name: str
+    initial: str = Field("", description="bundled prior or file whose weights the training starts from (fine-tuning)")
     train: list[SliceFile]
     validation: list[str] = []
     widths: tuple[int, ...] = (64, 96, 128, 192)
@@ -135,9 +137,29 @@ class Trainer:
         self.validation = [load_slices(data / f).float() for f in config.validation]
         self.augmentation = Augmentation(size=config.size, complex_fraction=config.complex_fraction)
         self.step, self.seconds = 0, 0.0
+        self.before = 0  # steps of the prior that the training starts from
+        if config.initial:
+            self.start_from(config.initial)
         self.checkpoint = out / "checkpoint.pt"
         if self.checkpoint.exists():
             self.load()
+
+    def start_from(self, prior: str) -> None:
+        """Take over the weights of a prior, which must have the configured network.
+
+        Raises
+        ------
+        InvalidInput
+            If there is no such prior, or its network or sigma_data is another.
+        """
+        denoiser = load_prior(prior)
+        theirs = {**denoiser.model.network.config, "sigma_data": denoiser.info.sigma_data}
+        ours = {**self.model.network.config, "sigma_data": self.config.sigma_data}
+        if theirs != ours:
+            raise InvalidInput(f"initial = {prior!r} is the network {theirs}; the configuration asks for {ours}.")
+        self.model.load_state_dict(denoiser.model.state_dict())
+        self.ema = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
+        self.before = int(str(denoiser.info.extra.get("steps", 0)))
 
     def load(self) -> None:
         """Continue from the checkpoint (tensors and numbers only; no code is unpickled)."""
@@ -165,7 +187,7 @@ class Trainer:
             info={
                 "name": c.name,
                 "sigma_data": c.sigma_data,
-                "steps": self.step,
+                "steps": self.before + self.step,
                 "batch": c.batch,
                 "licence": c.licence,
                 "trained_on": c.trained_on,

@@ -62,6 +62,11 @@ class Run:
         self.kdata = kdata if recipe.mask is None else kdata.undersample(recipe.mask.make(kdata.image_shape))
         self.real = kdata.real if recipe.image == "auto" else recipe.image == "real"
         self.given_maps = None if maps is None else check_maps(np.asarray(maps), kdata)
+        if self.real and kdata.n_coils > 1 and maps is None:
+            raise InvalidInput(
+                f"A real image was asked for from {kdata.n_coils} coils without maps: estimated maps leave the "
+                "image a phase, so it must be complex; give the maps or ask for a complex image."
+            )
         live.declare({n: self.chosen.limits(n) for n in self.chosen.live_knobs})
         self.denoiser = denoiser if self.chosen.needs_prior else None
         if denoiser is None and self.chosen.needs_prior:

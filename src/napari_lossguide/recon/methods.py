@@ -232,6 +232,8 @@ DIFFUSION = (
         KarrasSchedule,
         DDIMSampler,
         NoGuidance,
+        # nothing else says how bright the image is: the start must drown it
+        defaults={"schedule.sigma_max": 10.0, "schedule.sigma_min": 0.02},
     ),
 )
 

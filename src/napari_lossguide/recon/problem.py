@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from napari_lossguide.data.fourier import mirrored
 from napari_lossguide.operators.cartesian_sense import CartesianSense
 from napari_lossguide.operators.coil_maps import espirit_maps
 from napari_lossguide.priors.domain import estimate_scale
@@ -26,12 +27,10 @@ def noise_from_symmetry(kspace: NDArray[np.complex64], mask: NDArray[np.bool_]) 
 
     Returns None when too few points are measured on both sides. E|n|^2 = noise_std^2.
     """
-    ny, nx = mask.shape
-    iy, ix = (2 * (ny // 2) - np.arange(ny)) % ny, (2 * (nx // 2) - np.arange(nx)) % nx
-    both = mask & mask[iy][:, ix]
+    both = mask & mirrored(mask)
     if both.sum() < 64:
         return None
-    difference = (kspace - kspace[:, iy][:, :, ix].conj())[:, both]
+    difference = (kspace - mirrored(kspace).conj())[:, both]
     return float(np.sqrt(np.median(np.abs(difference) ** 2) / RAYLEIGH_MEDIAN / 2))
 
 

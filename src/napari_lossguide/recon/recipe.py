@@ -68,6 +68,11 @@ class Recipe(BaseModel):
             On anything unknown or out of range.
         """
         chosen = method(name)
+        if "method" in settings:
+            raise InvalidInput(
+                f"method = {settings['method']!r} cannot be one of the settings, which belong to a method; "
+                "choose the method itself (--method NAME)."
+            )
         values = dict(settings)
         if steps is not None:
             values |= steps_setting(chosen, steps)

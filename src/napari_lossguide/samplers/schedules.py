@@ -22,14 +22,14 @@ class KarrasSchedule(BaseModel):
         description="Network evaluations per sample. More is slower and, up to a point, better.",
     )
     sigma_max: float = Field(
-        10.0,
+        2.0,
         gt=0,
         le=1000,
         title="sigma max",
         description="Noise level at the start, in units of the scaled image (its bright tissue is about 1).",
     )
     sigma_min: float = Field(
-        0.02,
+        0.01,
         gt=0,
         le=1,
         title="sigma min",

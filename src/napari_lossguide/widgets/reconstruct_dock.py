@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from napari.utils.theme import get_theme
-from qtpy.QtCore import QEvent, QTimer, Signal
+from qtpy.QtCore import QEvent, Signal
 
 from napari_lossguide.data.kdata import KData
 from napari_lossguide.recon.live import Live
@@ -132,9 +132,8 @@ class ReconstructDock(Panel):
         self._last = None
 
     def _begin(self, kdata: KData, recipe: Recipe) -> None:
-        self._running = kdata, recipe
-        self._preview = RunPreview(self._viewer, kdata, self.settings.points(), shown=self.panel.preview.isChecked())
-        self._live = Live(recipe.changes)
+        points = self.settings.points()
+        self._running, self._preview, self._live = (kdata, recipe), None, Live(recipe.changes)
         start = partial(start_reconstruction, kdata, recipe, self.settings.device.currentData(), self._live)
         title = f"{METHODS[recipe.method].title} of {kdata.name}"
         self._job = Job(start, self._live, title=title, preview=self.panel.preview.isChecked(), parent=self)
@@ -145,7 +144,18 @@ class ReconstructDock(Panel):
         self._job.ended.connect(self._end)
         self.settings.set_running(True)
         self.panel.begin("Starting…")
-        QTimer.singleShot(FIRST_PAINT, self._job.start)
+        # The window answers between the click, the zero-filled image, its layer and the first step.
+        self.after(0, partial(self._prepare_preview, kdata, points)).start()
+
+    def _prepare_preview(self, kdata: KData, points: np.ndarray) -> None:
+        self._preview = RunPreview(self._viewer, kdata, points)
+        self.after(0, self._open_preview).start()
+
+    def _open_preview(self) -> None:
+        if self._preview is not None and self.panel.preview.isChecked():
+            self._preview.open()
+        if self._job is not None:
+            self.after(FIRST_PAINT, self._job.start).start()
 
     def _show_points(self, points: list[Point]) -> None:
         if self._live is not None:

@@ -30,20 +30,22 @@ class RunPreview:
     viewer : napari's viewer.
     kdata : what is being reconstructed.
     mask : bool (ny, nx), the points that are used.
-    shown : add the layer now, with the zero-filled image; adding it later would be felt during the run.
     """
 
-    def __init__(self, viewer: Any, kdata: KData, mask: np.ndarray, *, shown: bool) -> None:
+    def __init__(self, viewer: Any, kdata: KData, mask: np.ndarray) -> None:
         self._viewer, self._kdata = viewer, kdata
         self._name, self._at = labelled(PREVIEW, kdata), 0
         self._limits = run_limits(kdata, mask)
+        self._first = zero_filled(kdata, mask, 0)
         layer = layers.find_layer(viewer, "preview", self._name)
         if layer is not None:  # of a run that was cancelled or failed, perhaps of other data
             layer.contrast_limits = self._limits
-        if shown:
-            self.draw(zero_filled(kdata, mask, 0), 0)
-            if kdata.n_slices > 1:
-                viewer.dims.set_point(viewer.dims.ndim - 3, 0.0)  # runs begin with the first slice
+
+    def open(self) -> None:
+        """Add the layer, with the zero-filled image; added later it would be felt during the run."""
+        self.draw(self._first, 0)
+        if self._kdata.n_slices > 1:
+            self._viewer.dims.set_point(self._viewer.dims.ndim - 3, 0.0)  # runs begin with the first slice
 
     @property
     def at(self) -> int:
