@@ -99,6 +99,11 @@ def main():
     probe, settled = Probe(), time.perf_counter()
     turn(3)
     report("idle", probe, settled, time.perf_counter())
+    for name in ("first", "second"):  # what a click on Run cannot do without
+        start = time.perf_counter()
+        viewer.add_image(np.zeros(kdata.image_shape, np.float32), name=name, **layers.placed(kdata.spacing, 2))
+        turn(1)
+        report(f"napari alone: adding an image layer, {name}", probe, start, time.perf_counter())
     for name, preview in (("cold, preview on", True), ("warm, preview on", True), ("warm, preview off", False)):
         start, first, end, step = one_run(dock, preview, args.steps)
         report(f"{name}: until the first step", probe, start, first)

@@ -11,7 +11,7 @@ from tiny import collect, tiny_denoiser, tiny_scan, tiny_unet
 
 import napari_lossguide
 from napari_lossguide.data.fourier import ifft2c
-from napari_lossguide.data.phantoms import simulate
+from napari_lossguide.data.phantoms import shepp_logan, simulate
 from napari_lossguide.masks import MaskRecipe
 from napari_lossguide.priors.analytic import GaussianPrior
 from napari_lossguide.priors.load import save_prior
@@ -145,22 +145,13 @@ def test_classical_methods_are_what_they_say():
     assert max(error["l1-wavelet"], error["tv"], error["cg-sense"]) < 0.7 * error["zero-filled"]
 
 
-def objective(kdata, image, regularization):
-    """1/2 |A x - y|^2 + lambda |finite differences of x|_1, in units of the data."""
-    a = dense_sense(kdata.acquired, kdata.maps[0])
-    differences = [image - np.roll(image, 1, axis) for axis in (0, 1)]
-    data = np.linalg.norm(a @ image.ravel() - kdata.kspace[0].ravel()) ** 2 / 2
-    return data + regularization * sum(np.abs(d).sum() for d in differences)
-
-
 def test_total_variation_is_nearly_converged_after_its_usual_iterations():
     """SigPy's own step sizes leave it far away, and whatever it is compared with looks better than it is."""
-    kdata = tiny_scan(3, noise_std=0.02)
-    settings = {"guidance.regularization": 0.02}
-    scale = result(kdata, "tv", steps=1, settings=settings).scale[0]
-    usual, long = (result(kdata, "tv", steps=n, settings=settings).image[0] for n in (100, 5000))
-    usual, long = (objective(replace(kdata, kspace=kdata.kspace / scale), x / scale, 0.02) for x in (usual, long))
-    assert long <= usual < 1.002 * long
+    mask = MaskRecipe.of("thesis", acceleration=4, center_fraction=0.1, seed=0)
+    kdata = simulate(shepp_logan(64)).undersample(mask.make((64, 64)))
+    settings = {"guidance.regularization": 0.01}
+    usual, long = (np.abs(result(kdata, "tv", steps=n, settings=settings).image) for n in (100, 1500))
+    assert np.linalg.norm(usual - long) < 0.5 * np.linalg.norm(long - kdata.reference)
 
 
 @pytest.mark.parametrize("shape", [(24, 20), (23, 21)])

@@ -54,7 +54,7 @@ class SparseParams(BaseModel):
         title="Regularization λ",
         description="Weight of the sparsity term, relative to data of unit scale: larger is smoother.",
     )
-    iterations: int = Field(100, ge=1, le=5000, title="Iterations", description="Iterations of the convex solver.")
+    iterations: int = Field(200, ge=1, le=5000, title="Iterations", description="Iterations of the convex solver.")
 
 
 def first_complaint(error: ValidationError, *prefix: str) -> str:

@@ -1,8 +1,19 @@
 """Boxes and sliders that leave the mouse wheel to the dock they stand in, and never widen it."""
 
 from qtpy.QtCore import Qt
-from qtpy.QtGui import QValidator, QWheelEvent
-from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QSizePolicy, QSlider, QSpinBox
+from qtpy.QtGui import QPaintEvent, QValidator, QWheelEvent
+from qtpy.QtWidgets import (
+    QComboBox,
+    QDoubleSpinBox,
+    QSizePolicy,
+    QSlider,
+    QSpinBox,
+    QStyle,
+    QStyleOptionComboBox,
+    QStylePainter,
+)
+
+TEXT_MARGIN = 8  # pixels that styles leave beside the text of a combo box
 
 
 class IntBox(QSpinBox):
@@ -53,7 +64,7 @@ class FloatBox(QDoubleSpinBox):
 
 
 class ComboBox(QComboBox):
-    """Combo box that neither scrolls by accident nor widens its dock."""
+    """Combo box that neither scrolls by accident nor widens its dock; a long choice loses its middle."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -70,6 +81,22 @@ class ComboBox(QComboBox):
     def wheelEvent(self, event: QWheelEvent) -> None:
         """Scroll the dock unless the box is being edited."""
         super().wheelEvent(event) if self.hasFocus() else event.ignore()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Draw what Qt draws, with "…" where the text does not fit: Qt would cut it off."""
+        option = QStyleOptionComboBox()
+        self.initStyleOption(option)
+        if self.currentIndex() < 0:
+            option.currentText = self.placeholderText()
+        field = self.style().subControlRect(
+            QStyle.ComplexControl.CC_ComboBox, option, QStyle.SubControl.SC_ComboBoxEditField, self
+        )
+        option.currentText = self.fontMetrics().elidedText(
+            option.currentText, Qt.TextElideMode.ElideMiddle, field.width() - TEXT_MARGIN
+        )
+        painter = QStylePainter(self)
+        painter.drawComplexControl(QStyle.ComplexControl.CC_ComboBox, option)
+        painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
 
 
 class Slider(QSlider):
