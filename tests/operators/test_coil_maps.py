@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from napari_lossguide.data.phantoms import coil_maps, simulate
+from napari_lossguide.data.phantoms import coil_maps, shepp_logan, simulate
 from napari_lossguide.operators.coil_maps import calibration_width, espirit_maps
 from napari_lossguide.types import InvalidInput
 
@@ -50,6 +50,18 @@ def test_espirit_finds_the_maps_of_a_simulation(scan):
     assert correlation.min() > 0.98 and correlation.mean() > 0.998
     shuffled = np.abs((maps[[1, 2, 3, 0]].conj() * truth).sum(0))[seen]
     assert shuffled.mean() < 0.9
+
+
+@pytest.mark.parametrize("lines", [8, 10, 12, 16, 24])
+def test_few_calibration_lines_still_give_maps_that_hold_the_coil_images(lines):
+    image = shepp_logan(96)
+    kdata = simulate(image, n_coils=8, noise_std=0.01)
+    mask = np.zeros((96, 96), bool)
+    mask[:, ::4] = mask[:, 48 - lines // 2 : 48 + lines // 2] = True
+    maps = espirit_maps(kdata.kspace[0] * mask, mask)
+    coil_images = kdata.maps[0] * image
+    outside = coil_images - maps * (maps.conj() * coil_images).sum(0)
+    assert np.linalg.norm(outside) < 0.1 * np.linalg.norm(coil_images)
 
 
 def test_espirit_uses_the_calibration_lines_alone(scan):
