@@ -134,7 +134,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="mask seeds 0 ... n-1")
     parser.add_argument("--every", type=int, default=1, help="take every n-th slice")
     parser.add_argument(
-        "--every-other", type=int, default=5, help="every n-th slice for the other methods, the thesis's among them"
+        "--every-other", type=int, default=8, help="every n-th slice for the other methods, the thesis's among them"
     )
     args = parser.parse_args()
     args.cache.parent.mkdir(parents=True, exist_ok=True)
