@@ -25,6 +25,7 @@ def main() -> None:
     args = parser.parse_args()
     base = TrainConfig.read(args.config)
     small = {"widths": (32, 48, 64, 96), "size": 96, "minutes": float("inf"), "initial": "", "save_every": 100}
+    small |= {"warmup": 50, "ema_halflife": 50.0}  # a short training
     scores = {}
     for name, (fraction, multiple) in RUNS.items():
         changes = {**small, "complex_fraction": fraction, "steps": multiple * args.steps}
