@@ -258,7 +258,7 @@ def test_the_input_is_never_overwritten(tmp_path: Path, capsys: pytest.CaptureFi
     assert scan.read_bytes() == before
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs resource limits")
+@pytest.mark.skipif(sys.platform == "win32", reason="no resource limits: a full disk is not tested")
 def test_a_full_disk_leaves_the_old_result_and_no_part(one_coil: Path, tmp_path: Path) -> None:
     import resource
 
@@ -277,7 +277,7 @@ def test_a_full_disk_leaves_the_old_result_and_no_part(one_coil: Path, tmp_path:
     assert list(folder.iterdir()) == [old]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminal: progress bar and Ctrl-C are not tested")
 def test_progress_on_a_terminal_and_ctrl_c(one_coil: Path, tiny_prior: Path, tmp_path: Path) -> None:
     import pty
     import termios
@@ -472,7 +472,7 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
         assert expected in capsys.readouterr().out
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="a shell pipe")
+@pytest.mark.skipif(sys.platform == "win32", reason="no shell pipe: a closed one is not tested")
 def test_a_closed_pipe_is_no_crash() -> None:
     process = start(["methods"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None

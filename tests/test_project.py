@@ -27,7 +27,7 @@ def tracked() -> list[Path]:
     try:
         listing = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout
     except (FileNotFoundError, subprocess.CalledProcessError):
-        pytest.skip("not a git checkout")
+        pytest.skip("not a git checkout: tracked files are not looked at")
     paths = [ROOT / name.decode() for name in listing.split(b"\0") if name]
     return [path for path in paths if path.is_file()]
 

@@ -34,7 +34,7 @@ class TestTemplate:
     def _needs_nilearn(self):
         pytest.importorskip("nibabel")
         if importlib.util.find_spec("nilearn") is None:
-            pytest.skip("nilearn (extra `demo`) is not installed")
+            pytest.skip("nilearn (extra `demo`) is not installed: template sample not tested")
 
     def test_images(self):
         images = samples.template_images()

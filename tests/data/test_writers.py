@@ -70,7 +70,7 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch,
     assert not existing or path.read_bytes() == OLD
 
 
-@pytest.mark.skipif(os.name != "posix", reason="limits the size of files with setrlimit")
+@pytest.mark.skipif(os.name != "posix", reason="no setrlimit: a full disk is not tested")
 @pytest.mark.parametrize("write", [lambda p, a: write_npz(p, {"a": a}), write_npy])
 def test_a_write_that_the_system_stops_half_way(tmp_path, write):
     import resource

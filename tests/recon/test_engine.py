@@ -255,7 +255,7 @@ def test_result_is_saved_with_all_that_is_needed_to_do_it_again(tmp_path):
         assert json.loads(str(f["facts"]))["simulated"] is True
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device: its images are not compared")
 @pytest.mark.parametrize("method", DIFFUSION)
 def test_cuda_gives_the_cpus_image(method):
     kdata, recipe = tiny_scan(3), Recipe.for_method(method, steps=6)
