@@ -18,9 +18,9 @@ class Augmentation:
     """Ranges of the random views. Lengths are in source pixels, angles in radians."""
 
     size: int = 128
-    whole_fraction: float = 0.6  # whole slices at half resolution; the rest are crops near full resolution
-    whole_zoom: tuple[float, float] = (1.7, 2.4)  # source pixels per output pixel
-    crop_zoom: tuple[float, float] = (0.8, 1.5)
+    whole_fraction: float = 0.6  # whole slices at the resolution that fits; the rest are crops near full resolution
+    whole_extent: tuple[float, float] = (0.85, 1.2)  # width of the view over that of the source
+    crop_zoom: tuple[float, float] = (0.8, 1.5)  # source pixels per output pixel
     rotation: float = math.pi / 9
     stretch: float = 0.12
     elastic: float = 3.0
@@ -30,6 +30,9 @@ class Augmentation:
     turned_fraction: float = 0.4  # views turned by a random multiple of 90 degrees: scanners do not agree on "up"
     complex_fraction: float = 0.5
     phase: float = 1.6  # standard deviation, in radians, of the smooth phase
+    residue: float = 0.15  # largest standard deviation of the error that a combination of coils leaves, relative
+    noisy_fraction: float = 0.3  # complex images that are as noisy as raw data are
+    noise: float = 0.02  # their largest noise, per channel
 
 
 def uniform(low: float, high: float, shape: tuple[int, ...], rng: Generator) -> Tensor:
@@ -46,8 +49,9 @@ def smooth_field(batch: int, size: int, knots: int, rng: Generator) -> Tensor:
 def random_grid(batch: int, source: int, whole: Tensor, aug: Augmentation, rng: Generator) -> Tensor:
     """Random positions (batch, size, size, 2) for ``grid_sample``: zoom, rotation, stretch, flip, shift, elastic."""
     warped = (torch.rand(batch, generator=rng, device=rng.device) >= aug.plain_fraction).float()
-    zoom = torch.where(whole, uniform(*aug.whole_zoom, (batch,), rng), uniform(*aug.crop_zoom, (batch,), rng))
-    zoom = torch.where(warped.bool(), zoom, torch.where(whole, 2.0, 1.0))
+    fit = source / aug.size  # source pixels per output pixel of a whole slice
+    zoom = torch.where(whole, fit * uniform(*aug.whole_extent, (batch,), rng), uniform(*aug.crop_zoom, (batch,), rng))
+    zoom = torch.where(warped.bool(), zoom, torch.where(whole, fit, min(1.0, fit)))
     turned = torch.rand(batch, generator=rng, device=rng.device) < aug.turned_fraction
     quarter = torch.randint(0, 4, (batch,), generator=rng, device=rng.device) * turned
     angle = warped * uniform(-aug.rotation, aug.rotation, (batch,), rng) + quarter * (math.pi / 2)
@@ -83,6 +87,24 @@ def smooth_phase(batch: int, size: int, std: float, rng: Generator) -> Tensor:
     return constant + slow + fast
 
 
+def random_complex(image: Tensor, aug: Augmentation, rng: Generator) -> Tensor:
+    """Give magnitudes (B, 1, n, n) what raw data have: smooth phase, residue of the coil combination, noise.
+
+    Returns
+    -------
+    (B, 2, n, n) : x e^(i phase) (1 + e) + noise. The residue e is smooth and complex, as sum_c conj(m'_c) m_c - 1 is
+    where the estimated coil maps m' differ from the true ones; noise is in ``noisy_fraction`` of the images.
+    """
+    batch, size = len(image), aug.size
+    phase = smooth_phase(batch, size, aug.phase, rng)
+    amount = uniform(0, aug.residue, (batch, 1, 1), rng)
+    residue = 1 + amount * torch.complex(smooth_field(batch, size, 8, rng), smooth_field(batch, size, 8, rng))
+    x = torch.view_as_real(torch.polar(image[:, 0], phase) * residue).movedim(-1, 1)
+    noisy = torch.rand((batch, 1, 1, 1), generator=rng, device=rng.device) < aug.noisy_fraction
+    level = uniform(0, aug.noise, (batch, 1, 1, 1), rng) * noisy
+    return x + level * torch.randn(x.shape, generator=rng, device=rng.device)
+
+
 def random_views(slices: Tensor, aug: Augmentation, rng: Generator) -> Tensor:
     """Draw one augmented view of each slice.
 
@@ -95,14 +117,15 @@ def random_views(slices: Tensor, aug: Augmentation, rng: Generator) -> Tensor:
     Returns
     -------
     (B, 2, size, size) float: real and imaginary part. The imaginary part of a *real* image is exactly zero, which
-    is how the network knows one; a *complex* image has a smooth random phase.
+    is how the network knows one; a *complex* image is made by ``random_complex``.
     """
     batch, source = slices.shape[0], slices.shape[-1]
     whole = torch.rand(batch, generator=rng, device=rng.device) < aug.whole_fraction
     grid = random_grid(batch, source, whole, aug, rng)
+    coarse = whole & (source >= 1.5 * aug.size)
     half = F.avg_pool2d(slices, 2)  # a view at half resolution is sampled from the half image, or it would alias
     views = [
-        F.grid_sample((half if whole[b] else slices)[b : b + 1], grid[b : b + 1], mode="bicubic", align_corners=False)
+        F.grid_sample((half if coarse[b] else slices)[b : b + 1], grid[b : b + 1], mode="bicubic", align_corners=False)
         for b in range(batch)
     ]
     image = torch.cat(views).clamp(min=0)
@@ -110,8 +133,8 @@ def random_views(slices: Tensor, aug: Augmentation, rng: Generator) -> Tensor:
     level = uniform(math.log(aug.intensity[0]), math.log(aug.intensity[1]), (batch, 1, 1, 1), rng).exp()
     image = level * image.pow(gamma)
     is_complex = torch.rand(batch, generator=rng, device=rng.device) < aug.complex_fraction
-    phase = smooth_phase(batch, aug.size, aug.phase, rng) * is_complex[:, None, None]
-    return torch.cat([image * phase[:, None].cos(), image * phase[:, None].sin()], dim=1)
+    real = torch.cat([image, torch.zeros_like(image)], dim=1)
+    return torch.where(is_complex[:, None, None, None], random_complex(image, aug, rng), real)
 
 
 def noise_for(images: Tensor, rng: Generator) -> Tensor:

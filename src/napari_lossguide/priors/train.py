@@ -11,7 +11,7 @@ import math
 import os
 import time
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +25,27 @@ from napari_lossguide.priors.domain import REFERENCE_QUANTILE
 from napari_lossguide.priors.load import load_prior, save_prior
 from napari_lossguide.priors.network import UNet
 from napari_lossguide.priors.precond import EDMPrecond, edm_weight
+from napari_lossguide.priors.synthetic_heads import SyntheticHeads
 from napari_lossguide.types import InvalidInput
 
 VALIDATION_SIGMAS = (0.05, 0.1, 0.2, 0.5, 1.0)
 
 
 class SliceFile(BaseModel):
-    """One ``.npz`` of slices in ``images`` (slice, n, n), uint8 or float, and how often it is seen."""
+    """One ``.npz`` of slices in ``images`` (slice, n, n), uint8 or float, or of label maps; and how often it is seen."""
 
     model_config = ConfigDict(extra="forbid")
     path: str
-    repeat: int = Field(1, ge=1)
+    share: float = Field(1.0, gt=0, description="how often it is seen, relative to the other files")
+
+
+class ViewSize(BaseModel):
+    """One size of training views and how they come."""
+
+    model_config = ConfigDict(extra="forbid")
+    size: int = Field(ge=32, multiple_of=16)
+    batch: int = Field(ge=1)
+    share: float = Field(1.0, gt=0, description="how often it is taken, relative to the other sizes")
 
 
 class TrainConfig(BaseModel):
@@ -52,7 +62,6 @@ class TrainConfig(BaseModel):
     sigma_data: float = Field(0.25, gt=0)
     p_mean: float = -1.6
     p_std: float = Field(1.4, gt=0)
-    batch: int = Field(8, ge=1)
     steps: int = Field(10000, ge=1, description="optimiser steps at most")
     minutes: float = Field(
         math.inf, gt=0, description="wall-clock budget over all resumed parts; the learning rate follows it"
@@ -64,7 +73,7 @@ class TrainConfig(BaseModel):
     seed: int = 0
     save_every: int = Field(200, ge=1)
     complex_fraction: float = Field(0.5, ge=0, le=1)
-    size: int = Field(128, ge=32, multiple_of=16)
+    views: list[ViewSize] = [ViewSize(size=128, batch=8)]
     licence: str = ""
     trained_on: str = ""
 
@@ -86,28 +95,51 @@ def load_slices(path: str | os.PathLike[str]) -> Tensor:
     return (x[kept].float() / top[kept, None, None]).half()[:, None]
 
 
+class Slices:
+    """Real slices, drawn evenly."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.images = load_slices(path)
+
+    def draw(self, rng: torch.Generator) -> Tensor:
+        """(1, n, n) float32."""
+        return self.images[int(torch.randint(len(self.images), (), generator=rng))].float()
+
+
+def weighted_choice(shares: Sequence[float], n: int, rng: torch.Generator) -> list[int]:
+    """``n`` indices, each drawn with a probability in proportion to its share."""
+    return torch.multinomial(torch.tensor(shares), n, replacement=True, generator=rng).tolist()
+
+
 class SlicePool:
-    """Draws batches of slices, each file weighted by its ``repeat``."""
+    """Draws batches of slices, each file by its ``share``."""
 
     def __init__(self, files: list[SliceFile], folder: Path) -> None:
-        self.sets = [load_slices(folder / f.path) for f in files]
-        weights = torch.tensor([float(len(s) * f.repeat) for s, f in zip(self.sets, files, strict=True)])
-        self.cumulative = weights.cumsum(0) / weights.sum()
+        self.shares = [f.share for f in files]
+        self.sets: list[Slices | SyntheticHeads] = []
+        for f in files:
+            with np.load(folder / f.path, allow_pickle=False) as held:
+                labels = "labels" in held.files
+            self.sets.append(SyntheticHeads(folder / f.path) if labels else Slices(folder / f.path))
 
     def draw(self, batch: int, rng: torch.Generator) -> Tensor:
         """(batch, 1, n, n) float32."""
-        which = torch.searchsorted(self.cumulative, torch.rand(batch, generator=rng)).clamp(max=len(self.sets) - 1)
-        chosen = []
-        for k in which.tolist():
-            index = int(torch.randint(len(self.sets[k]), (), generator=rng))
-            chosen.append(self.sets[k][index])
-        return torch.stack(chosen).float()
+        return torch.stack([self.sets[k].draw(rng) for k in weighted_choice(self.shares, batch, rng)])
 
 
-def denoising_psnr(denoiser: EDMPrecond, slices: Tensor, seed: int = 0) -> dict[str, float]:
-    """Mean PSNR in dB (peak 1, the reference quantile) of half-size slices by noise level, real and with a phase."""
+def denoising_psnr(denoiser: EDMPrecond, slices: Tensor, size: int = 128, seed: int = 0) -> dict[str, float]:
+    """Mean PSNR in dB (peak 1, the reference quantile) of whole slices by noise level, real and with a phase."""
     rng = torch.Generator().manual_seed(seed)
-    plain = Augmentation(plain_fraction=1, turned_fraction=0, whole_fraction=1, gamma=(1, 1), intensity=(1, 1))
+    plain = Augmentation(
+        size=size,
+        plain_fraction=1,
+        turned_fraction=0,
+        whole_fraction=1,
+        gamma=(1, 1),
+        intensity=(1, 1),
+        residue=0,
+        noisy_fraction=0,
+    )
     scores = {}
     for kind, fraction in (("real", 0.0), ("complex", 1.0)):
         x0 = random_views(slices, Augmentation(**{**plain.__dict__, "complex_fraction": fraction}), rng)
@@ -135,7 +167,6 @@ class Trainer:
         )
         self.pool = SlicePool(config.train, data)
         self.validation = [load_slices(data / f).float() for f in config.validation]
-        self.augmentation = Augmentation(size=config.size, complex_fraction=config.complex_fraction)
         self.step, self.seconds = 0, 0.0
         self.before = 0  # steps of the prior that the training starts from
         if config.initial:
@@ -188,7 +219,6 @@ class Trainer:
                 "name": c.name,
                 "sigma_data": c.sigma_data,
                 "steps": self.before + self.step,
-                "batch": c.batch,
                 "licence": c.licence,
                 "trained_on": c.trained_on,
             },
@@ -208,8 +238,10 @@ class Trainer:
         """One optimiser step; returns the weighted loss."""
         c = self.config
         rng = torch.Generator().manual_seed(c.seed * 1_000_003 + self.step)  # by step: a resumed run repeats no data
-        x0 = random_views(self.pool.draw(c.batch, rng), self.augmentation, rng)
-        sigma = (c.p_mean + c.p_std * torch.randn(c.batch, generator=rng)).exp()
+        view = c.views[weighted_choice([v.share for v in c.views], 1, rng)[0]]
+        augmentation = Augmentation(size=view.size, complex_fraction=c.complex_fraction)
+        x0 = random_views(self.pool.draw(view.batch, rng), augmentation, rng)
+        sigma = (c.p_mean + c.p_std * torch.randn(view.batch, generator=rng)).exp()
         x = x0 + sigma[:, None, None, None] * noise_for(x0, rng)
         x0, x, sigma = (t.to(self.device) for t in (x0, x, sigma))
         for group in self.optimizer.param_groups:
