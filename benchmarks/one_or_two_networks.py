@@ -24,7 +24,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/networks"))
     args = parser.parse_args()
     base = TrainConfig.read(args.config)
-    small = {"widths": (32, 48, 64, 96), "size": 96, "minutes": float("inf"), "initial": "", "save_every": 100}
+    small = {"widths": (32, 48, 64, 96), "views": [{"size": 96, "batch": 8}], "save_every": 100}
+    small |= {"minutes": float("inf"), "initial": ""}
     small |= {"warmup": 50, "ema_halflife": 50.0}  # a short training
     scores = {}
     for name, (fraction, multiple) in RUNS.items():

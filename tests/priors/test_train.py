@@ -33,14 +33,13 @@ def data(tmp_path_factory):
 def config(**fields):
     values = {
         "name": "tiny",
-        "train": [{"path": "bytes.npz", "repeat": 2}, {"path": "floats.npz"}],
+        "train": [{"path": "bytes.npz", "share": 2}, {"path": "floats.npz"}],
         "widths": (8, 16),
         "heads": 2,
-        "batch": 2,
         "steps": STEPS,
         "warmup": 2,
         "save_every": 2,
-        "size": 32,
+        "views": [{"size": 32, "batch": 2}],
         "bfloat16": False,
         "licence": "CC0",
         "trained_on": "blobs",
@@ -162,8 +161,9 @@ def test_training_refuses_to_start_from_another_network(unbroken, data, tmp_path
 
 def test_training_brings_the_loss_down(data, tmp_path):
     """On one noise level and one file, from the linear denoiser that a fresh network is."""
-    fields = {"train": [{"path": "bytes.npz"}], "p_mean": -1.0, "p_std": 0.01, "learning_rate": 3e-3}
-    trainer = Trainer(config(steps=60, save_every=1000, warmup=1, batch=4, **fields), data, tmp_path)
+    fields = {"train": [{"path": "bytes.npz"}], "p_mean": -1.0, "p_std": 0.01, "complex_fraction": 0.0}
+    fields |= {"views": [{"size": 32, "batch": 4}], "learning_rate": 3e-3}
+    trainer = Trainer(config(steps=60, save_every=1000, warmup=1, **fields), data, tmp_path)
     losses = [trainer.train_step() for _ in range(60)]
     assert np.mean(losses[-10:]) < 0.5 * np.mean(losses[:5])
 
@@ -210,11 +210,11 @@ def test_slices_have_their_reference_quantile_at_one_and_empty_ones_are_dropped(
     torch.testing.assert_close(quantile, torch.ones(2), atol=2e-3, rtol=0)
 
 
-def test_files_are_drawn_as_often_as_they_repeat(data):
-    pool = SlicePool([SliceFile(path="bytes.npz", repeat=3), SliceFile(path="floats.npz")], data)
-    pool.sets[0][:], pool.sets[1][:] = 0.0, 1.0  # 6 slices three times, 3 once: 18 to 3
+def test_files_are_drawn_by_their_share_and_not_by_their_length(data):
+    pool = SlicePool([SliceFile(path="bytes.npz", share=3), SliceFile(path="floats.npz")], data)
+    pool.sets[0].images[:], pool.sets[1].images[:] = 0.0, 1.0
     drawn = pool.draw(2000, torch.Generator().manual_seed(0)).mean((1, 2, 3))
-    assert float(drawn.mean()) == pytest.approx(3 / 21, abs=0.03)
+    assert float(drawn.mean()) == pytest.approx(1 / 4, abs=0.03)
 
 
 def test_views_of_real_images_have_no_imaginary_part_and_all_come_from_the_given_generator(data):
@@ -240,11 +240,11 @@ def test_validation_of_an_untrained_network_is_that_of_the_linear_denoiser(data,
     assert scores["real 0.05"] - scores["complex 0.05"] == pytest.approx(3.01, abs=0.4)
 
 
-@pytest.mark.parametrize("wrong", ["widht = 3", "batch = 0", "size = 33"])
+@pytest.mark.parametrize("wrong", ["widht = 3", "steps = 0", "views = [{size = 33, batch = 1}]"])
 def test_config_file(tmp_path, wrong):
     path = tmp_path / "c.toml"
-    path.write_text('name = "a"\nbatch = 3\n[[train]]\npath = "x.npz"\n')
-    assert TrainConfig.read(path).batch == 3
+    path.write_text('name = "a"\nsteps = 3\n[[train]]\npath = "x.npz"\n')
+    assert TrainConfig.read(path).steps == 3
     path.write_text(f'name = "a"\n{wrong}\n[[train]]\npath = "x.npz"\n')
     with pytest.raises(ValueError, match=wrong.split()[0]):
         TrainConfig.read(path)
