@@ -10,7 +10,9 @@ Measured on slices of unseen patients. A training that was stopped goes on.
 import argparse
 from pathlib import Path
 
-from napari_lossguide.priors.train import VALIDATION_SIGMAS, TrainConfig, Trainer
+from napari_lossguide.priors.train import Trainer
+from napari_lossguide.priors.train_config import TrainConfig
+from napari_lossguide.priors.train_validate import VALIDATION_SIGMAS
 
 RUNS = {"real alone": (0.0, 1), "complex alone": (1.0, 1), "both": (0.5, 2)}  # complex fraction, multiple of the steps
 
@@ -26,14 +28,14 @@ def main() -> None:
     base = TrainConfig.read(args.config)
     small = {"widths": (32, 48, 64, 96), "views": [{"size": 96, "batch": 8}], "save_every": 100}
     small |= {"minutes": float("inf"), "initial": ""}
-    small |= {"warmup": 50, "ema_halflife": 50.0}  # a short training
+    small |= {"warmup": 50, "ema_halflives": (50.0,), "export": "best"}  # a short training
     scores = {}
     for name, (fraction, multiple) in RUNS.items():
         changes = {**small, "complex_fraction": fraction, "steps": multiple * args.steps}
         config = TrainConfig(**(base.model_dump() | changes))
         trainer = Trainer(config, args.data, args.out / name.replace(" ", "-"))
-        trainer.run(lambda line: None)
-        scores[name] = trainer.validate()
+        trainer.run(lambda row: None)
+        scores[name] = trainer.validate()[50.0]
     print(f"{args.steps} steps each, {2 * args.steps} for both; PSNR in dB")
     print("| image | network | " + " | ".join(f"σ {s:g}" for s in VALIDATION_SIGMAS) + " |")
     print("|---|---|" + "---|" * len(VALIDATION_SIGMAS))

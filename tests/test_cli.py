@@ -439,7 +439,7 @@ def test_train_makes_a_prior_that_recon_takes(one_coil: Path, tmp_path: Path) ->
     np.savez(tmp_path / "slices.npz", images=images)
     config, out = tmp_path / "tiny.toml", tmp_path / "trained"
     config.write_text(
-        'name = "tiny"\nwidths = [8, 8]\nheads = 1\nsteps = 2\nbfloat16 = false\n'
+        'name = "tiny"\nwidths = [8, 8]\nheads = 1\nsteps = 2\nprecision = "fp32"\n'
         '[[views]]\nsize = 32\nbatch = 2\n[[train]]\npath = "slices.npz"\n'
     )
     argv = ["train", str(config), "--data", str(tmp_path), "--out", str(out), "--device", "cpu"]

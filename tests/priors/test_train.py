@@ -11,7 +11,10 @@ from safetensors.torch import load_file
 from napari_lossguide.priors.augment import Augmentation, random_views
 from napari_lossguide.priors.domain import REFERENCE_QUANTILE
 from napari_lossguide.priors.load import load_prior, read_header
-from napari_lossguide.priors.train import SliceFile, SlicePool, TrainConfig, Trainer, load_slices
+from napari_lossguide.priors.train import Trainer
+from napari_lossguide.priors.train_config import TrainConfig
+from napari_lossguide.priors.train_data import Samples, batches, load_slices, open_sets
+from napari_lossguide.priors.train_state import checkpoints
 from napari_lossguide.types import InvalidInput
 
 STEPS = 4
@@ -36,11 +39,15 @@ def config(**fields):
         "train": [{"path": "bytes.npz", "share": 2}, {"path": "floats.npz"}],
         "widths": (8, 16),
         "heads": 2,
+        "tensorboard": False,
+        "ema_halflives": (300.0, 1.0),
+        "export": 300.0,
+        "log_every": 2,
         "steps": STEPS,
         "warmup": 2,
         "save_every": 2,
         "views": [{"size": 32, "batch": 2}],
-        "bfloat16": False,
+        "precision": "fp32",
         "licence": "CC0",
         "trained_on": "blobs",
     }
@@ -48,19 +55,19 @@ def config(**fields):
 
 
 def run(data, out, **fields):
-    lines = []
+    rows = []
     trainer = Trainer(config(**fields), data, out)
-    trainer.run(lines.append)
-    return trainer, lines
+    trainer.run(rows.append)
+    return trainer, rows
 
 
 @pytest.fixture(scope="module")
 def unbroken(data, tmp_path_factory):
     out = tmp_path_factory.mktemp("unbroken")
     before = torch.get_rng_state()
-    trainer, lines = run(data, out)
+    trainer, rows = run(data, out)
     torch.testing.assert_close(torch.get_rng_state(), before)  # nobody's generator is seeded or used
-    return trainer, lines, out
+    return trainer, rows, out
 
 
 def test_a_resumed_run_equals_an_unbroken_one_bit_for_bit(unbroken, data, tmp_path, monkeypatch):
@@ -69,10 +76,10 @@ def test_a_resumed_run_equals_an_unbroken_one_bit_for_bit(unbroken, data, tmp_pa
 
     steps = Trainer.train_step
 
-    def killed_at_the_fourth(self):
+    def killed_at_the_fourth(self, source):
         if self.step == 3:  # one step after the last checkpoint
             raise Killed
-        return steps(self)
+        return steps(self, source)
 
     monkeypatch.setattr(Trainer, "train_step", killed_at_the_fourth)
     with pytest.raises(Killed):
@@ -80,11 +87,12 @@ def test_a_resumed_run_equals_an_unbroken_one_bit_for_bit(unbroken, data, tmp_pa
     monkeypatch.undo()
     trainer = Trainer(config(), data, tmp_path)
     assert trainer.step == 2
-    trainer.run(lambda line: None)
+    trainer.run(lambda row: None)
     expected = unbroken[0]
     for name, value in expected.model.state_dict().items():
         assert torch.equal(trainer.model.state_dict()[name], value), name
-        assert torch.equal(trainer.ema[name], expected.ema[name]), name
+        for halflife, average in trainer.averages.states.items():
+            assert torch.equal(average[name], expected.averages.states[halflife][name]), name
     files = [folder / "tiny.safetensors" for folder in (tmp_path, unbroken[2])]
     assert read_header(files[0]) == read_header(files[1])
     weights = [load_file(f) for f in files]
@@ -96,47 +104,49 @@ def test_weights_move_and_the_average_follows(unbroken, data, tmp_path):
     trained = unbroken[0].model.state_dict()
     moved = [n for n in trained if n.endswith("weight") and not torch.equal(fresh[n], trained[n])]
     assert "network.head.weight" in moved
-    ema = unbroken[0].ema["network.head.weight"]
+    ema = unbroken[0].averages.states[300.0]["network.head.weight"]
     assert 0 < float(ema.abs().max()) <= float(trained["network.head.weight"].abs().max()) + 1e-6
 
 
 def test_log_has_a_line_for_every_save(unbroken):
-    _, lines, out = unbroken
+    _, reported, out = unbroken
     rows = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
-    assert rows == [json.loads(line) for line in lines]
+    assert rows == reported
     assert [r["step"] for r in rows] == [2, 4]
     assert all(math.isfinite(r["loss"]) and r["learning_rate"] > 0 for r in rows)
 
 
 def test_what_it_leaves_is_a_prior_and_nothing_half_written(unbroken):
     out = unbroken[2]
-    assert sorted(p.name for p in out.iterdir()) == ["checkpoint.pt", "log.jsonl", "tiny.safetensors"]
+    names = sorted(p.name.partition("-")[0] for p in out.iterdir())
+    assert names == ["checkpoint", "checkpoint", "log.jsonl", "tiny.safetensors"]
+    assert [int(p.name.split("-")[1]) for p in checkpoints(out)] == [4, 2]
     info = load_prior(str(out / "tiny.safetensors")).info
     assert (info.name, info.sigma_data, info.licence, info.trained_on) == ("tiny", 0.25, "CC0", "blobs")
     assert info.extra["steps"] == STEPS
-    ema = {k.removeprefix("network."): v.half() for k, v in unbroken[0].ema.items()}
+    ema = {k.removeprefix("network."): v.half() for k, v in unbroken[0].averages.states[300.0].items()}
     for name, value in load_file(out / "tiny.safetensors").items():
         assert torch.equal(value, ema[name])
 
 
 def test_a_write_that_fails_leaves_the_old_checkpoint(data, tmp_path, monkeypatch):
     trainer, _ = run(data, tmp_path, steps=2)
-    before = (tmp_path / "checkpoint.pt").read_bytes()
+    before = {p: p.read_bytes() for p in checkpoints(tmp_path)}
 
-    def full_disk(state, path):
-        path.write_bytes(b"half")
+    def full_disk(state, file):
+        file.write(b"half")
         raise OSError("No space left on device")
 
     monkeypatch.setattr(torch, "save", full_disk)
     with pytest.raises(OSError, match="No space"):
-        trainer.save()
-    assert (tmp_path / "checkpoint.pt").read_bytes() == before
+        trainer.save(0)
+    assert {p: p.read_bytes() for p in checkpoints(tmp_path)} == before
     assert not list(tmp_path.glob("*.part"))
 
 
 def test_a_finished_run_is_not_trained_further(unbroken, data):
     trainer = Trainer(config(), data, unbroken[2])
-    trainer.run(lambda line: pytest.fail("it saved again"))
+    trainer.run(lambda row: pytest.fail("it saved again"))
     assert trainer.step == STEPS
 
 
@@ -146,8 +156,8 @@ def test_training_can_start_from_a_prior(unbroken, data, tmp_path):
     theirs = load_file(start)
     for name, weights in trainer.model.network.state_dict().items():
         torch.testing.assert_close(weights, theirs[name].float(), rtol=0, atol=0)
-        torch.testing.assert_close(trainer.ema[f"network.{name}"], weights, rtol=0, atol=0)
-    trainer.run(lambda line: None)
+        torch.testing.assert_close(trainer.averages.states[1.0][f"network.{name}"], weights, rtol=0, atol=0)
+    trainer.run(lambda row: None)
     assert json.loads(read_header(tmp_path / "tiny.safetensors")["info"])["steps"] == 2 * STEPS
 
 
@@ -164,22 +174,20 @@ def test_training_brings_the_loss_down(data, tmp_path):
     fields = {"train": [{"path": "bytes.npz"}], "p_mean": -1.0, "p_std": 0.01, "complex_fraction": 0.0}
     fields |= {"views": [{"size": 32, "batch": 4}], "learning_rate": 3e-3}
     trainer = Trainer(config(steps=60, save_every=1000, warmup=1, **fields), data, tmp_path)
-    losses = [trainer.train_step() for _ in range(60)]
+    source = batches(trainer.samples, 0, trainer.processes)
+    losses = [trainer.train_step(source) for _ in range(60)]
     assert np.mean(losses[-10:]) < 0.5 * np.mean(losses[:5])
 
 
-def test_every_step_sees_other_images(data, tmp_path, monkeypatch):
-    seen = []
-    monkeypatch.setattr(
-        "napari_lossguide.priors.train.random_views", lambda *a: seen.append(random_views(*a)) or seen[-1]
-    )
-    trainer = Trainer(config(), data, tmp_path)
-    trainer.train_step(), trainer.train_step()
-    assert not torch.equal(seen[0], seen[1])
+def test_every_step_and_every_place_in_it_sees_another_image(data):
+    samples = Samples(config(), open_sets(config().train, data), [2, 1])
+    seen = [samples[key][0] for key in ((0, 0), (0, 1), (1, 0), (1, 1))]
+    assert not any(torch.equal(a, b) for k, a in enumerate(seen) for b in seen[:k])
+    assert all(torch.equal(a, b) for a, b in zip(samples[1, 1], samples[1, 1], strict=True))
 
 
 def test_a_loss_that_is_not_finite_ends_the_run(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(Trainer, "train_step", lambda self: math.nan)
+    monkeypatch.setattr(Trainer, "losses", lambda self, x0, x, sigma: math.nan * self.wrapped(x, sigma).mean((1, 2, 3)))
     with pytest.raises(FloatingPointError, match="lower learning_rate"):
         run(data, tmp_path)
 
@@ -197,7 +205,7 @@ def test_learning_rate_warms_up_and_falls_to_a_hundredth(data, tmp_path):
 def test_time_budget_counts_over_resumed_parts(data, tmp_path):
     trainer = Trainer(config(minutes=1), data, tmp_path)
     trainer.seconds = 61
-    trainer.save()
+    trainer.save(0)
     assert Trainer(config(minutes=1), data, tmp_path).progress() == 1
 
 
@@ -211,10 +219,11 @@ def test_slices_have_their_reference_quantile_at_one_and_empty_ones_are_dropped(
 
 
 def test_files_are_drawn_by_their_share_and_not_by_their_length(data):
-    pool = SlicePool([SliceFile(path="bytes.npz", share=3), SliceFile(path="floats.npz")], data)
-    pool.sets[0].images[:], pool.sets[1].images[:] = 0.0, 1.0
-    drawn = pool.draw(2000, torch.Generator().manual_seed(0)).mean((1, 2, 3))
-    assert float(drawn.mean()) == pytest.approx(1 / 4, abs=0.03)
+    sets = open_sets(config().train, data)
+    sets[0].images[:], sets[1].images[:] = 0.0, 1.0
+    samples = Samples(config(complex_fraction=0), sets, [3, 1])
+    drawn = [float(samples[0, k][0].max() > 0) for k in range(600)]
+    assert np.mean(drawn) == pytest.approx(1 / 4, abs=0.05)
 
 
 def test_views_of_real_images_have_no_imaginary_part_and_all_come_from_the_given_generator(data):
@@ -232,8 +241,8 @@ def test_views_of_real_images_have_no_imaginary_part_and_all_come_from_the_given
 
 def test_validation_of_an_untrained_network_is_that_of_the_linear_denoiser(data, tmp_path):
     """D = c_skip x: what is left is c_skip sigma in one channel of a real image and in two of a complex one."""
-    _, lines = run(data, tmp_path, validation=["bytes.npz"], steps=1, learning_rate=1e-9)
-    scores = json.loads(lines[-1])["validation"]
+    _, rows = run(data, tmp_path, validation=["bytes.npz"], steps=1, learning_rate=1e-9)
+    scores = rows[-1]["validation"]["300"]
     assert set(scores) == {f"{k} {s}" for k in ("real", "complex") for s in (0.05, 0.1, 0.2, 0.5, 1.0)}
     left = 0.05 * 0.25**2 / (0.25**2 + 0.05**2)
     assert scores["real 0.05"] == pytest.approx(-20 * math.log10(left), abs=0.5)

@@ -1,21 +1,17 @@
-"""The commands beside ``recon``: mask, metrics, info, priors, methods, train, demo."""
+"""The commands beside ``recon``: mask, metrics, info, priors, methods, demo."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import math
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from napari_lossguide.cli.files import output_file, read_result
 from napari_lossguide.cli.recon import mask_params
 from napari_lossguide.types import InvalidInput
-
-if TYPE_CHECKING:
-    from napari_lossguide.priors.train import TrainConfig
 
 
 def mask(args: argparse.Namespace) -> None:
@@ -183,41 +179,6 @@ def methods(args: argparse.Namespace) -> None:
         part, _, key = name.partition(".")
         live = " (live)" if name in chosen.live_knobs else ""
         print(f"  {name} = {values[part][key]}{live}\n      {field.description or field.title or ''}")
-
-
-def train(args: argparse.Namespace) -> None:
-    """Train a prior until its budget is used."""
-    data, out = Path(args.data).expanduser(), Path(args.out).expanduser()
-    config = read_train_config(args.config, data)
-    if out.exists() and not out.is_dir():
-        raise InvalidInput(f"--out {out} is a file; it must be a folder.")
-    if not out.parent.is_dir():
-        raise InvalidInput(f"--out {out} cannot be made: there is no folder {out.parent}.")
-
-    from napari_lossguide.priors.train import Trainer
-    from napari_lossguide.recon.engine import choose_device
-
-    Trainer(config, data, out, str(choose_device(args.device))).run()
-
-
-def read_train_config(name: str, data: Path) -> TrainConfig:
-    """The configuration, and a check that all its files are there before anything is computed."""
-    from pydantic import ValidationError
-
-    from napari_lossguide.priors.train import TrainConfig
-
-    try:
-        config = TrainConfig.read(Path(name).expanduser())
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise InvalidInput(f"The training configuration {name} is wrong at {where}: {first['msg']}.") from error
-    except (OSError, ValueError) as error:
-        raise InvalidInput(f"The training configuration {name} cannot be read: {error}.") from error
-    for file in (*(f.path for f in config.train), *config.validation):
-        if not (data / file).is_file():
-            raise InvalidInput(f"The training configuration {name} names {file}, which is not in {data}.")
-    return config
 
 
 def demo(args: argparse.Namespace) -> None:

@@ -7,8 +7,9 @@ import json
 from typing import Any, NoReturn
 
 from napari_lossguide import __version__
-from napari_lossguide.cli.commands import demo, info, mask, methods, metrics, priors, train
+from napari_lossguide.cli.commands import demo, info, mask, methods, metrics, priors
 from napari_lossguide.cli.recon import recon
+from napari_lossguide.cli.train import train
 from napari_lossguide.types import InvalidInput
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -104,10 +105,15 @@ def add_mask(commands: Any) -> None:
 def add_train(commands: Any) -> None:
     """``lossguide train``."""
     p = commands.add_parser("train", help="train a prior; the same command continues after an interruption")
-    p.add_argument("config", metavar="CONFIG.toml")
-    p.add_argument("--data", required=True, metavar="FOLDER", help="where the configuration's slice files are")
-    p.add_argument("--out", required=True, metavar="FOLDER", help="for the checkpoint, the log and the prior")
+    p.add_argument("config", metavar="CONFIG.toml", nargs="?", help="instead of a preset")
+    p.add_argument("--data", required=True, metavar="FOLDER", help="of NIfTI, DICOM, .npy, .npz or .h5 files")
+    p.add_argument("--out", required=True, metavar="FOLDER", help="for the report, the checkpoints, the log, the prior")
+    p.add_argument("--preset", metavar="NAME", help="cpu (the default), gpu or gpus: a configuration in the package")
+    p.add_argument("--initial", metavar="NAME", help="a prior to start from: fine-tuning")
     p.add_argument("--device", choices=DEVICES, default="auto")
+    p.add_argument("--report-only", action="store_true", help="look at the data and stop")
+    p.add_argument("--json", action="store_true", help="progress as one JSON object a line")
+    add_settings(p, "a key of the configuration (steps=2000, folder.plane=axial)")
     p.set_defaults(run=train)
 
 

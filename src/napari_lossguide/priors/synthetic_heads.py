@@ -1,7 +1,7 @@
 """Heads of random contrast from label maps: images of sequences that the real training data do not hold.
 
-The idea is SynthSeg's (Billot et al. 2023, Med Image Anal 86:102789): intensities per label, bias field, blur, noise. Here
-the intensities are not free numbers but signal equations of randomly drawn sequences on relaxation times of the
+The idea is SynthSeg's (Billot et al. 2023, Med Image Anal 86:102789): intensities per label, bias field, blur, noise.
+Here the intensities are not free numbers but signal equations of randomly drawn sequences on relaxation times of the
 tissues, so that what comes out is some proton-density, T1, T2, FLAIR, STIR or gradient-echo image, with or without fat
 suppression. The deformation is left to ``augment.random_views``, which every training image passes through.
 """
@@ -60,8 +60,9 @@ MIRRORED |= {60: 28, 62: 30, 137: 136, 164: 163}
 def signal(t1: Tensor, t2: Tensor, density: Tensor, rng: Generator) -> Tensor:
     """Magnitude signal of every label in one randomly drawn sequence.
 
-    Spin echo: PD (1 - e^(-TR/T1)) e^(-TE/T2); inversion recovery: PD |1 - 2 e^(-TI/T1) + e^(-TR/T1)| e^(-TE/T2); spoiled
-    gradient echo: PD sin a (1 - E1)/(1 - E1 cos a) e^(-TE/T2*), with T2* about T2/1.5. Bernstein et al. 2004, ch. 14.
+    Spin echo: PD (1 - e^(-TR/T1)) e^(-TE/T2); inversion recovery: PD |1 - 2 e^(-TI/T1) + e^(-TR/T1)| e^(-TE/T2);
+    spoiled gradient echo: PD sin a (1 - E1)/(1 - E1 cos a) e^(-TE/T2*), with T2* about T2/1.5. Bernstein et
+    al. 2004, ch. 14.
 
     Parameters
     ----------
