@@ -12,6 +12,7 @@ from pathlib import Path
 
 from napari_lossguide.priors.train import Trainer
 from napari_lossguide.priors.train_config import TrainConfig
+from napari_lossguide.priors.train_data import open_data
 from napari_lossguide.priors.train_validate import VALIDATION_SIGMAS
 
 RUNS = {"real alone": (0.0, 1), "complex alone": (1.0, 1), "both": (0.5, 2)}  # complex fraction, multiple of the steps
@@ -33,7 +34,8 @@ def main() -> None:
     for name, (fraction, multiple) in RUNS.items():
         changes = {**small, "complex_fraction": fraction, "steps": multiple * args.steps}
         config = TrainConfig(**(base.model_dump() | changes))
-        trainer = Trainer(config, args.data, args.out / name.replace(" ", "-"))
+        out = args.out / name.replace(" ", "-")
+        trainer = Trainer(config, open_data(config, args.data, out), out)
         trainer.run(lambda row: None)
         scores[name] = trainer.validate()[50.0]
     print(f"{args.steps} steps each, {2 * args.steps} for both; PSNR in dB")

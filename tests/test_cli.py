@@ -457,6 +457,15 @@ def test_train_complains_before_it_starts(tmp_path: Path, capsys: pytest.Capture
     assert "batsh" in error_of(capsys, argv)
     config.write_text('name = "tiny"\n[[train]]\npath = "slices.npz"\n')
     assert "slices.npz" in error_of(capsys, argv)
+    assert "not both" in error_of(capsys, [*argv, "--preset", "cpu"])
+    presets = ["train", "--data", str(tmp_path), "--out", str(out)]
+    assert "give one of cpu, gpu, gpus" in error_of(capsys, [*presets, "--preset", "none"])
+    assert "wrong at steps" in error_of(capsys, [*presets, "--set", "steps=0"])
+    assert "wrong at folder.plane" in error_of(capsys, [*presets, "--set", "folder.plane=oblique"])
+    assert "leads into steps, which is not a table" in error_of(
+        capsys, [*presets, "--set", "steps=3", "--set", "steps.x=1"]
+    )
+    assert "is not a folder" in error_of(capsys, ["train", "--data", str(tmp_path / "none"), "--out", str(out)])
     assert not out.exists()
 
 

@@ -18,6 +18,7 @@ import torch
 from napari_lossguide.priors import train_state
 from napari_lossguide.priors.train import Trainer
 from napari_lossguide.priors.train_config import TrainConfig
+from napari_lossguide.priors.train_data import open_data
 
 
 def train(data: Path, out: Path, config: dict, slow_disk: bool) -> None:
@@ -30,7 +31,8 @@ def train(data: Path, out: Path, config: dict, slow_disk: bool) -> None:
             return write(self, chunk)
 
         train_state.HashingFile.write = slowly
-    Trainer(TrainConfig(**config), data, out).run(lambda row: None)
+    parsed = TrainConfig(**config)
+    Trainer(parsed, open_data(parsed, data, out), out).run(lambda row: None)
 
 
 def start(*args) -> int:

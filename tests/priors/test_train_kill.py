@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from napari_lossguide.priors.load import read_header
 from napari_lossguide.priors.train import Trainer
 from napari_lossguide.priors.train_config import TrainConfig
+from napari_lossguide.priors.train_data import open_data
 from napari_lossguide.priors.train_state import PART, checkpoints, load_checkpoint, save_checkpoint, step_of
 from napari_lossguide.types import InvalidInput
 
@@ -46,7 +47,8 @@ def data(tmp_path_factory):
 
 
 def training(data, out, **fields):
-    return Trainer(TrainConfig(**(CONFIG | fields)), data, out)
+    config = TrainConfig(**(CONFIG | fields))
+    return Trainer(config, open_data(config, data, out), out)
 
 
 def rows(out):

@@ -20,16 +20,27 @@ def train(args: argparse.Namespace) -> None:
     config = read_config(args)
     check_folders(config, data, out)
 
-    from napari_lossguide.priors.train import Trainer
+    from napari_lossguide.data.training.report import in_words
+    from napari_lossguide.priors.train_session import open_training
     from napari_lossguide.recon.engine import choose_device
 
-    trainer = Trainer(config, data, out, str(choose_device(args.device)))
-    if trainer.processes.main:
+    trainer, report = open_training(config, data, out, str(choose_device(args.device)), reading)
+    main = trainer.processes.main
+    if main:
         for note in trainer.notes:
             print(note, file=sys.stderr)
+        print(json.dumps({"report": report}) if args.json else in_words(report), flush=True)
+    if args.report_only:
+        return
     trainer.run(show_json if args.json else show_text)
-    if trainer.processes.main and not args.json:
-        print(trainer.summary())
+    if main:
+        print(json.dumps({"prior": str(trainer.path), **trainer.best}) if args.json else trainer.summary())
+
+
+def reading(done: int, total: int) -> None:
+    """Progress of reading the data, on a terminal."""
+    if sys.stderr.isatty():
+        print(f"\rreading {done} of {total}", end="\n" if done == total else "", file=sys.stderr, flush=True)
 
 
 def read_config(args: argparse.Namespace) -> TrainConfig:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from napari_lossguide.priors.load import load_prior, save_prior
+from napari_lossguide.priors.load import load_prior
 from napari_lossguide.priors.network import UNet
 from napari_lossguide.priors.precond import EDMPrecond, edm_weight
 from napari_lossguide.priors.processes import Processes
 from napari_lossguide.priors.train_average import Averages, State
 from napari_lossguide.priors.train_config import TrainConfig, same_network
-from napari_lossguide.priors.train_data import Samples, batches, load_slices, open_sets
+from napari_lossguide.priors.train_data import Samples, TrainingData, batches
+from napari_lossguide.priors.train_export import Choice, Scores, choose, export_prior
 from napari_lossguide.priors.train_log import Board, LogFile, Window, has_tensorboard
 from napari_lossguide.priors.train_state import load_checkpoint, save_checkpoint
 from napari_lossguide.priors.train_validate import denoising_psnr, evenly, sample_grid
@@ -30,7 +32,6 @@ from napari_lossguide.types import InvalidInput
 
 TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 Row = dict[str, Any]
-Scores = dict[float, dict[str, float]]  # PSNR by kind of image and noise level, for each half-life
 
 
 class Trainer:
@@ -39,24 +40,25 @@ class Trainer:
     Parameters
     ----------
     config : what to do.
-    data : folder of the configuration's files.
+    data : training and validation slices.
     out : folder for the checkpoints, the log and the prior.
-    device : where to compute; with several processes each gets its own.
+    processes : those that train together, and the device of this one.
 
     Attributes
     ----------
+    path : of the exported prior.
     notes : sentences that a person should read before the training goes on.
-    best : validation PSNR in dB, half-life and step of the exported prior, once there is one.
+    best : the ``Choice`` that was exported, as a dict, once there is one.
 
     Raises
     ------
     InvalidInput
-        If the data or ``initial`` cannot be used, or the folder holds the training of another network.
+        If ``initial`` cannot be used, or the folder holds the training of another network.
     """
 
-    def __init__(self, config: TrainConfig, data: Path, out: Path, device: str = "cpu") -> None:
-        self.config, self.out, self.processes = config, out, Processes(device)
-        self.name = config.name or out.resolve().name
+    def __init__(self, config: TrainConfig, data: TrainingData, out: Path, processes: Processes | None = None) -> None:
+        self.config, self.out, self.processes = config, out, processes or Processes()
+        self.path = out / f"{config.name or out.resolve().name}.safetensors"
         self.device = self.processes.device
         out.mkdir(parents=True, exist_ok=True)
         with torch.random.fork_rng(devices=[]):  # initial weights only; every later draw has its own generator
@@ -69,10 +71,10 @@ class Trainer:
             self.model.parameters(), lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=0.01
         )
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=config.precision == "fp16")
-        self.samples = Samples(config, open_sets(config.train, data), [f.share for f in config.train])
-        self.validation = [load_slices(data / f) for f in config.validation]
+        self.samples, self.validation = Samples(config, data.sets, data.shares), data.validation
+        self.fingerprint = data.cache.facts["sha256"]
         self.step, self.seconds, self.window, self.log_size = 0, 0.0, Window(), 0
-        self.best: dict[str, float] = {}
+        self.best: dict[str, Any] = {}
         self.notes: list[str] = []
         self.load()
         if config.tensorboard and not has_tensorboard():
@@ -112,6 +114,8 @@ class Trainer:
         self.step, self.seconds, self.best = state["step"], state["seconds"], state["best"]
         self.window, self.log_size = Window(state["window"]), state["log_size"]
         self.notes.append(f"Going on from step {self.step}.")
+        if state["data"] != self.fingerprint:
+            self.notes.append("The training slices are others than those it was begun with.")
 
     def save(self, log_size: int) -> None:
         """Write a checkpoint: all that the next step depends on."""
@@ -126,6 +130,7 @@ class Trainer:
             "window": self.window.state(),
             "log_size": log_size,
             "config": self.config.model_dump(mode="json"),
+            "data": self.fingerprint,
         }
         save_checkpoint(self.out, self.step, state)
 
@@ -198,34 +203,14 @@ class Trainer:
             scores[halflife] = {k: round(float(np.mean([s[k] for s in each])), 2) for k in (each[0] if each else ())}
         return scores
 
-    def choose(self, scores: Scores) -> dict[str, float]:
-        """Half-life, step and mean PSNR of the average that should be the prior now, by ``export``."""
-        means = {h: float(np.mean(list(s.values()))) if s else math.nan for h, s in scores.items()}
-        if self.config.export != "best":
-            h = self.config.export
-        else:
-            h = max(means, key=lambda k: means[k]) if self.validation else self.averages.longest()
-        return {"halflife": h, "step": self.step, "psnr": round(means[h], 3)}
-
-    def export(self, chosen: dict[str, float]) -> None:
-        """Write an average as the prior, unless an earlier one denoised better."""
-        if self.config.export == "best" and self.validation and self.best.get("psnr", -math.inf) > chosen["psnr"]:
-            return
-        self.best, c = chosen, self.config
-        save_prior(
-            self.out / f"{self.name}.safetensors",
-            {k.removeprefix("network."): v for k, v in self.averages.states[chosen["halflife"]].items()},
-            network=self.model.network.config,
-            info={
-                "name": self.name,
-                "sigma_data": c.sigma_data,
-                "steps": self.before + self.step,
-                "licence": c.licence,
-                "trained_on": c.trained_on,
-                "ema_halflife": chosen["halflife"],
-                **({"validation_psnr": chosen["psnr"]} if self.validation else {}),
-            },
-        )
+    def export(self, scores: Scores) -> Choice:
+        """Write the chosen average as the prior, unless an earlier one denoised better; returns what was chosen."""
+        chosen = choose(self.config, scores, self.step)
+        if not self.best or not chosen.worse_than(Choice(**self.best)):
+            self.best = asdict(chosen)
+            state = self.averages.states[chosen.halflife]
+            export_prior(self.path, state, self.model.network.config, self.config, chosen, self.before)
+        return chosen
 
     def row(self) -> Row:
         """The figures since the last row."""
@@ -271,29 +256,22 @@ class Trainer:
             report(row)
         if self.due(self.config.save_every):
             if not self.validation:
-                self.export(self.choose({h: {} for h in self.averages.states}))
+                self.export({h: {} for h in self.averages.states})
             self.save(log.size)
 
     def validation_row(self, board: Board | None) -> Row:
         """Measure, export if it is the best so far, draw samples for TensorBoard."""
         scores = self.validate()
-        chosen = self.choose(scores)
-        self.export(chosen)
+        chosen = self.export(scores)
         if board is not None:
-            state, size = self.averages.states[chosen["halflife"]], self.config.views[0].size
+            state, size = self.averages.states[chosen.halflife], self.config.views[0].size
             board.picture(sample_grid(self.denoiser(state), size, device=str(self.device)), self.step)
         return {
-            "psnr": chosen["psnr"],
-            "halflife": chosen["halflife"],
+            "psnr": chosen.psnr,
+            "halflife": chosen.halflife,
             "validation": {f"{h:g}": s for h, s in scores.items()},
         }
 
     def summary(self) -> str:
         """What came out, in a sentence."""
-        if not self.best:
-            return f"Nothing was exported yet to {self.out}."
-        score = f", validation PSNR {self.best['psnr']:.2f} dB" if self.validation else ""
-        return (
-            f"{self.out / self.name}.safetensors: the average with half-life {self.best['halflife']:g} "
-            f"at step {self.best['step']:.0f}{score}."
-        )
+        return Choice(**self.best).in_words(self.path) if self.best else "Nothing was exported."

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from napari_lossguide.data.training.options import FolderOptions
 from napari_lossguide.types import InvalidInput
 
 PRESETS = Path(__file__).parent / "presets"
@@ -39,8 +40,9 @@ class TrainConfig(BaseModel):
     model_config = ConfigDict(extra="forbid")
     name: str = Field("", description="of the prior; empty: that of the out folder")
     initial: str = Field("", description="bundled prior or file whose weights the training starts from (fine-tuning)")
-    train: list[SliceFile] = Field([], description="files to train on")
+    train: list[SliceFile] = Field([], description="files to train on; none: all that the data folder holds")
     validation: list[str] = Field([], description="files to measure on, beside `train`")
+    folder: FolderOptions = Field(FolderOptions(), description="how scans become slices")
     widths: tuple[int, ...] = Field((64, 96, 128, 192), description="features per level, finest first, multiples of 8")
     blocks: int = Field(1, ge=1, description="residual blocks of each level")
     heads: int = Field(4, ge=1, description="attention heads at the coarsest level")
@@ -76,6 +78,10 @@ class TrainConfig(BaseModel):
 
     def model_post_init(self, _: Any) -> None:
         """Check what concerns several keys."""
+        if self.validation and not self.train:
+            raise ValueError(
+                "validation names files, but train does not; with a whole folder the split is made by patient"
+            )
         if self.export != "best" and self.export not in self.ema_halflives:
             raise ValueError(f"export = {self.export} is none of ema_halflives = {list(self.ema_halflives)}")
 

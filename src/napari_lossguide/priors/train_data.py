@@ -6,8 +6,8 @@ So it does not matter which process draws a sample, in what order, or whether th
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -16,24 +16,16 @@ import torch
 from torch import Generator, Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from napari_lossguide.data.training.cache import Progress, SliceCache, prepare, silent
+from napari_lossguide.data.training.sources import Dropped, Source, find_sources, listed_sources
 from napari_lossguide.priors.augment import Augmentation, noise_for, random_views
-from napari_lossguide.priors.domain import REFERENCE_QUANTILE
 from napari_lossguide.priors.processes import Processes
 from napari_lossguide.priors.synthetic_heads import SyntheticHeads
-from napari_lossguide.priors.train_config import SliceFile, TrainConfig, ViewSize
+from napari_lossguide.priors.train_config import TrainConfig, ViewSize
+from napari_lossguide.types import InvalidInput
 
 Key = tuple[int, int]  # step, number of the sample within it
-
-
-def load_slices(path: str | os.PathLike[str]) -> Tensor:
-    """Slices of one ``.npz``, (N, 1, n, n) float16, the reference quantile of each at 1; nearly empty ones dropped."""
-    with np.load(path, allow_pickle=False) as f:
-        images = f["images"]
-    x = torch.from_numpy(images.astype(np.float16))
-    flat = x.flatten(1).float()
-    top = torch.stack([row.quantile(REFERENCE_QUANTILE) for row in flat])
-    kept = top > 0.15 * top.median()
-    return (x[kept].float() / top[kept, None, None]).half()[:, None]
+LABEL_SHARE = 0.1  # of the training views, if a folder holds label maps beside scans
 
 
 class SliceSet(Protocol):
@@ -45,24 +37,74 @@ class SliceSet(Protocol):
 
 
 class Slices:
-    """Real slices, drawn evenly."""
+    """Slices of the cache, drawn evenly."""
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.images = load_slices(path)
+    def __init__(self, cache: SliceCache, places: Sequence[tuple[int, int]]) -> None:
+        self.cache, self.places = cache, places
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, k: int) -> Tensor:
+        """(1, n, n) float32."""
+        return torch.from_numpy(self.cache.slice(*self.places[k]).astype(np.float32))[None]
 
     def draw(self, rng: Generator) -> Tensor:
         """(1, n, n) float32."""
-        return self.images[int(torch.randint(len(self.images), (), generator=rng))].float()
+        return self[int(torch.randint(len(self.places), (), generator=rng))]
 
 
-def open_sets(files: list[SliceFile], folder: Path) -> list[SliceSet]:
-    """Slices or label maps of each file."""
-    sets: list[SliceSet] = []
-    for f in files:
-        with np.load(folder / f.path, allow_pickle=False) as held:
-            labels = "labels" in held.files
-        sets.append(SyntheticHeads(folder / f.path) if labels else Slices(folder / f.path))
-    return sets
+@dataclass
+class TrainingData:
+    """All that a training sees.
+
+    Attributes
+    ----------
+    sets, shares : of training slices, and how often one of each is drawn.
+    validation : sets of slices that are never trained on.
+    changes : sentences on what has changed since the slices were cached.
+    """
+
+    cache: SliceCache
+    sets: list[SliceSet]
+    shares: list[float]
+    validation: list[Slices]
+    changes: list[str]
+
+
+def open_data(config: TrainConfig, folder: Path, out: Path, progress: Progress = silent) -> TrainingData:
+    """The slices of the files that the configuration names or, if it names none, of all that the folder holds.
+
+    Parameters
+    ----------
+    folder : of the data. out : of the training; the slices are cached in it.
+
+    Raises
+    ------
+    InvalidInput
+        If there is nothing to train on.
+    """
+    if config.train:
+        listed = listed_sources(folder, [(f.path, f.share) for f in config.train], config.validation)
+        found: tuple[Sequence[Source], Sequence[Dropped], int] = listed, [], 0
+    else:
+        found = find_sources(folder)
+    cache, changes = prepare(found, out / "cache", config.folder, progress)
+    names = [s.name for s in found[0]] if config.train else [None]
+    shares = {s.name: s.share for s in found[0]}
+    sets: list[tuple[SliceSet, float]] = [
+        (Slices(cache, places), shares.get(name or "", 1 - LABEL_SHARE))
+        for name in names
+        if (places := cache.slices("train", name))
+    ]
+    labels = cache.facts["labels"]
+    sets += [
+        (SyntheticHeads(folder / name), shares[name] if config.train else LABEL_SHARE / len(labels)) for name in labels
+    ]
+    if not sets:
+        raise InvalidInput(f"No slice in {folder} is left to train on.")
+    validation = [Slices(cache, places) for name in names if (places := cache.slices("validation", name))]
+    return TrainingData(cache, [s for s, _ in sets], [share for _, share in sets], validation, changes)
 
 
 def weighted_choice(shares: Sequence[float], rng: Generator) -> int:

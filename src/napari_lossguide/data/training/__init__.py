@@ -1,0 +1,1 @@
+"""From a folder of scans to training slices: find, read, cut, keep, report. Loads no torch."""
