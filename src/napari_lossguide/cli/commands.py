@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import sys
 from typing import Any
 
 import numpy as np
@@ -153,10 +154,20 @@ def to_json(values: dict[str, Any]) -> str:
     return json.dumps(finite(values), indent=2, allow_nan=False)
 
 
-def priors(_: argparse.Namespace) -> None:
-    """List the priors in the package."""
+def priors(args: argparse.Namespace) -> None:
+    """List the priors in the package, or fetch a published one."""
     from napari_lossguide.priors.load import find_prior, list_priors
+    from napari_lossguide.priors.published import fetch, published
 
+    match args.action:
+        case ["fetch", name]:
+            print(fetch(name, show_progress=sys.stderr.isatty()))
+            return
+        case [_, *_]:
+            raise InvalidInput(f"priors {' '.join(args.action)} is none; accepted are: priors, priors fetch NAME.")
+    for name, entry in published().items():
+        print(f"{name}   {entry.size / 1e6:.1f} MB, published: lossguide priors fetch {name}")
+        print(f"    licence     {entry.licence}")
     for prior in list_priors():
         size = find_prior(prior.name).stat().st_size / 1e6
         print(f"{prior.name}   {size:.1f} MB")

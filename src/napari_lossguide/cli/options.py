@@ -45,7 +45,8 @@ def parser() -> Parser:
     p.add_argument("--json", action="store_true")
     p.set_defaults(run=info)
 
-    p = commands.add_parser("priors", help="list the priors in the package")
+    p = commands.add_parser("priors", help="list the priors in the package, or fetch a published one")
+    p.add_argument("action", metavar="fetch NAME", nargs="*")
     p.set_defaults(run=priors)
 
     p = commands.add_parser("methods", help="list the methods, or the parameters of one that --set can change")

@@ -56,6 +56,10 @@ def find_prior(name: str) -> Path:
     """
     bundled = {p.stem: p for p in sorted(BUNDLED.glob("*.safetensors"))}
     path = bundled.get(name, Path(name).expanduser())
+    if not path.exists():
+        from napari_lossguide.priors.published import fetched
+
+        path = fetched(name) or path
     if not path.is_file():
         raise InvalidInput(
             f"There is no prior '{name}'; give one of {', '.join(bundled)} or the path of a .safetensors file."
