@@ -2,11 +2,15 @@
 
 A network sees float32 (B, 2, ny, nx), real and imaginary part. A real image has an imaginary channel that is exactly
 zero, noise included, and the imaginary channel of the estimate is dropped: one network serves both kinds of image.
+A network of another library may see one channel or three, other units, and only sides of certain lengths (``Domain``).
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from napari_lossguide.types import InvalidInput, PriorInfo
@@ -32,6 +36,55 @@ def from_channels(channels: Tensor, *, real: bool) -> Tensor:
     return channels[:, 0] if real else torch.complex(channels[:, 0], channels[:, 1])
 
 
+@dataclass(frozen=True)
+class Domain:
+    """What a network sees of our images; the default is that of our own networks.
+
+    Attributes
+    ----------
+    channels : 2, real and imaginary part; 1, a real image; 3, the same image three times. With 1 or 3 channels the real
+        and the imaginary part of a complex image are two images (Chung & Ye 2022, "Score-based diffusion models for
+        accelerated MRI", section 3).
+    offset, gain : the network sees offset + gain x, and gain times the noise.
+    multiple : sides are padded by reflection to multiples of this.
+    """
+
+    channels: int = 2
+    offset: float = 0.0
+    gain: float = 1.0
+    multiple: int = 1
+
+    def to_network(self, x: Tensor) -> Tensor:
+        """Images (B, ny, nx) -> channels in the network's units, padded: (B or 2 B, channels, ny', nx') float32."""
+        if self.channels == 2:
+            channels = to_channels(x)
+        else:
+            parts = torch.cat([x.real, x.imag]) if x.is_complex() else x
+            channels = parts[:, None].expand(-1, self.channels, -1, -1)
+        if self.gain != 1 or self.offset != 0:
+            channels = self.offset + self.gain * channels
+        (top, bottom), (left, right) = (self._margins(n) for n in x.shape[-2:])
+        if top + bottom + left + right == 0:
+            return channels
+        # By reflection, so that the noise in the margin has the statistics of the rest.
+        return F.pad(channels, (left, right, top, bottom), mode="reflect")
+
+    def from_network(self, channels: Tensor, like: Tensor) -> Tensor:
+        """The network's channels -> images of the kind and shape of ``like``."""
+        (top, _), (left, _) = (self._margins(n) for n in like.shape[-2:])
+        channels = channels[..., top : top + like.shape[-2], left : left + like.shape[-1]]
+        if self.gain != 1 or self.offset != 0:
+            channels = (channels - self.offset) / self.gain
+        if self.channels == 2:
+            return from_channels(channels, real=not like.is_complex())
+        parts = channels.mean(dim=1)
+        return torch.complex(*parts.chunk(2)) if like.is_complex() else parts
+
+    def _margins(self, n: int) -> tuple[int, int]:
+        missing = -n % self.multiple
+        return missing // 2, missing - missing // 2
+
+
 def estimate_scale(zero_filled: Tensor) -> float:
     """Units of the input per unit of the prior, from the measured data alone.
 
@@ -50,18 +103,23 @@ def estimate_scale(zero_filled: Tensor) -> float:
     return top / ZERO_FILLED_RATIO
 
 
+OWN_DOMAIN = Domain()
+
+
 class NetworkDenoiser:
     """D(x; sigma) on images from a preconditioned network on channels; satisfies ``types.Denoiser``.
 
     Parameters
     ----------
-    model : ``EDMPrecond`` or the like, (channels (B, 2, ny, nx), sigma (B,)) -> channels.
+    model : ``EDMPrecond`` or the like, (channels (B, C, ny, nx), sigma (B,)) -> channels, all in its own units.
     info : what the prior says of itself; its limits on sigma and size are kept here.
+    domain : what the model sees of our images.
     """
 
-    def __init__(self, model: nn.Module, info: PriorInfo) -> None:
+    def __init__(self, model: nn.Module, info: PriorInfo, domain: Domain = OWN_DOMAIN) -> None:
         self.model = model.eval().requires_grad_(False)
         self.info = info
+        self.domain = domain
 
     def __call__(self, x: Tensor, sigma: float) -> Tensor:
         """Denoise images (B, ny, nx), real or complex.
@@ -81,6 +139,7 @@ class NetworkDenoiser:
             )
         if sigma > self.info.sigma_max:
             x, sigma = x * (self.info.sigma_max / sigma), self.info.sigma_max
-        level = torch.full((len(x),), max(sigma, self.info.sigma_min), device=x.device)
-        channels = to_channels(x).contiguous(memory_format=torch.channels_last)
-        return from_channels(self.model(channels, level), real=not x.is_complex())
+        channels = self.domain.to_network(x).contiguous(memory_format=torch.channels_last)
+        level = max(sigma, self.info.sigma_min) * self.domain.gain
+        estimate = self.model(channels, torch.full((len(channels),), level, device=x.device))
+        return self.domain.from_network(estimate, x)

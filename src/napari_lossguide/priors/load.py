@@ -1,6 +1,7 @@
-"""Our prior files: 16-bit safetensors with the network's configuration and the model card's facts in the metadata.
+"""Priors by name or path. Ours are 16-bit safetensors with the network's configuration and the facts in the metadata.
 
-The header can be read without torch, so that a form can list priors; nothing in a file is ever run as code.
+The header can be read without torch, so that a form can list priors; nothing in a file is ever run as code. Whatever is
+not ours goes to ``priors.formats``.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def save_prior(path: Path, state: dict[str, Tensor], network: dict[str, Any], in
 
 
 def find_prior(name: str) -> Path:
-    """Path of a bundled prior's name or of a file.
+    """Path of a bundled prior's name, or of a file or folder.
 
     Raises
     ------
@@ -60,11 +61,22 @@ def find_prior(name: str) -> Path:
         from napari_lossguide.priors.published import fetched
 
         path = fetched(name) or path
-    if not path.is_file():
+    if not path.exists():
         raise InvalidInput(
-            f"There is no prior '{name}'; give one of {', '.join(bundled)} or the path of a .safetensors file."
+            f"There is no prior '{name}'; give one of {', '.join(bundled)} or the path of a .safetensors file, "
+            "or of another library's model (docs/own_models.md)."
         )
     return path
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a file says that it is a prior of this program, of whatever version."""
+    try:
+        with open(path, "rb") as f:
+            size = int.from_bytes(f.read(8), "little")
+            return 2 <= size <= MAX_HEADER and b"napari-lossguide prior" in f.read(size)
+    except OSError:
+        return False
 
 
 def read_header(path: Path) -> dict[str, str]:
@@ -93,13 +105,19 @@ def read_header(path: Path) -> dict[str, str]:
 
 
 def prior_info(path: Path, *, checksum: bool = False) -> PriorInfo:
-    """Facts about a prior file, without loading its weights (nor torch).
+    """Facts about a prior, without loading its weights (nor torch).
 
     Raises
     ------
     InvalidInput
-        If the file is not one of ours, or its metadata lack a fact.
+        If it is not one, or a fact is missing.
     """
+    if not is_ours(path):
+        from napari_lossguide.priors.formats.registry import checksum as model_checksum
+        from napari_lossguide.priors.formats.registry import find_model, model_info
+
+        model = find_model(path)
+        return model_info(model, model_checksum(model) if checksum else "")
     metadata = read_header(path)
     try:
         network, info = json.loads(metadata["network"]), json.loads(metadata["info"])
@@ -126,12 +144,28 @@ def list_priors() -> list[PriorInfo]:
 
 
 def load_prior(name: str, device: str = "cpu") -> NetworkDenoiser:
-    """A denoiser from a bundled prior's name or a file.
+    """A denoiser from a bundled prior's name, a file or a folder.
 
     Raises
     ------
     InvalidInput
         If there is no such prior, or its weights do not fit its own configuration.
+    """
+    path = find_prior(name)
+    if not is_ours(path):
+        from napari_lossguide.priors.formats.registry import find_model, load_model
+
+        return load_model(find_model(path), device)
+    return load_own(path, device)
+
+
+def load_own(path: Path, device: str) -> NetworkDenoiser:
+    """A denoiser from one of our files.
+
+    Raises
+    ------
+    InvalidInput
+        If the weights do not fit the configuration.
     """
     import torch
     from safetensors import SafetensorError
@@ -141,7 +175,6 @@ def load_prior(name: str, device: str = "cpu") -> NetworkDenoiser:
     from napari_lossguide.priors.network import UNet
     from napari_lossguide.priors.precond import EDMPrecond
 
-    path = find_prior(name)
     info = prior_info(path, checksum=True)
     config = json.loads(read_header(path)["network"])
     if config.get("channels") != 2:
