@@ -2,27 +2,31 @@
 
     python benchmarks/simulated_lines.py --data FOLDER [--prior brain] [--cache runs/simulated_lines.json]
 
-FOLDER holds ``validation_brain_t1_t2_flair_256.npz`` (24 slices, images in [0, 1]). Slices are brought to 128 x 128
-by averaging 2 x 2 pixels; one coil, no noise: a simulation. Every figure is a mean over slices and mask seeds; PSNR and
-SSIM as fastMRI defines them, each slice a volume of its own. L1-wavelet and TV take the regularisation that is best on
-these very images, per mask, so they are favoured; they are
-told that the image is real, as the prior is. Finished reconstructions are kept in the cache: a run that was
-stopped goes on.
+FOLDER holds ``validation_brain_t1_t2_flair_256.npz`` (24 slices, T1w, T2w, FLAIR) and ``validation_brain_t1c_256.npz``
+(22 slices, T1w after contrast agent); at 128 x 128 they are averages of 2 x 2 pixels. One coil, no noise: a
+simulation. Every figure is a mean over slices and mask seeds; PSNR and SSIM as fastMRI defines them, each slice a
+volume of its own. L1-wavelet and TV take the regularisation that is best on every third of these very images, per
+mask and size, so they are favoured; they are told that the image is real, as the prior is. Finished reconstructions
+are kept in the cache: a run that was stopped goes on.
 """
 
 import argparse
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from napari_lossguide.data.phantoms import simulate
 from napari_lossguide.masks import MaskRecipe
+from napari_lossguide.priors.load import find_prior, prior_info
 from napari_lossguide.recon.engine import reconstruct
 from napari_lossguide.recon.metrics import nmse, psnr, ssim
 from napari_lossguide.recon.recipe import Recipe
 
+FILES = {"T1w/T2w/FLAIR": "validation_brain_t1_t2_flair_256.npz", "T1c": "validation_brain_t1c_256.npz"}
 MASKS = {3.1: (4, 0.10), 5.6: (8, 0.07), 11.6: (16, 0.04)}
 REGULARIZATION = {
     "l1-wavelet": (0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005),
@@ -38,32 +42,26 @@ def half_size(images: np.ndarray) -> np.ndarray:
 
 
 class Bench:
-    """Reconstructs and remembers the metrics of every (method, settings, mask, seed, slice)."""
+    """Reconstructs and remembers the metrics of every (file, size, method, settings, mask, seed, slice)."""
 
-    def __init__(self, images: np.ndarray, cache: Path, prior: str) -> None:
-        self.images, self.cache, self.prior = images, cache, prior
-        self.kdata = simulate(images, n_coils=1, noise_std=0.0)
+    def __init__(self, data: Path, file: str, size: int, cache: Path, prior: str) -> None:
+        with np.load(data / FILES[file]) as held:
+            images = held["images"].astype(np.float32)
+            self.contrasts = held["contrast"] if "contrast" in held.files else np.full(len(images), file)
+        self.images = half_size(images) if size == 128 else images
+        self.file, self.size, self.cache, self.prior = file, size, cache, prior
+        self.sha256 = prior_info(find_prior(prior), checksum=True).sha256
+        self.kdata = simulate(self.images, n_coils=1, noise_std=0.0)
         self.known: dict[str, dict[str, float]] = json.loads(cache.read_text()) if cache.exists() else {}
 
-    def run(
-        self,
-        index: int,
-        acceleration: float,
-        seed: int,
-        method: str,
-        steps: int | None,
-        samples: int = 1,
-        **settings: float,
-    ) -> dict[str, float]:
+    def run(self, index: int, acceleration: float, seed: int, recipe: Recipe) -> dict[str, float]:
         """Metrics of one reconstruction."""
-        prior = self.prior if method not in ("zero-filled", *REGULARIZATION) else ""
-        key = json.dumps([prior, method, steps, samples, settings, acceleration, seed, index])
+        settings = {"method": recipe.method, "samples": recipe.samples}
+        if recipe.method not in ("zero-filled", *REGULARIZATION):
+            settings["prior"] = self.sha256
+        settings |= {"schedule": recipe.schedule, "sampler": recipe.sampler, "guidance": recipe.guidance}
+        key = json.dumps([self.file, self.size, acceleration, seed, index, settings])
         if key not in self.known:
-            factor, center = MASKS[acceleration]
-            mask = MaskRecipe(kind="thesis", params={"acceleration": factor, "center_fraction": center, "seed": seed})
-            recipe = Recipe.for_method(
-                method, steps=steps, settings=settings, prior=self.prior, mask=mask, samples=samples, seed=seed
-            )
             result = reconstruct(self.kdata.select(index), recipe=recipe)
             reference, image = self.images[index : index + 1], np.abs(result.image)
             self.known[key] = {name: float(f(reference, image)) for name, f in METRICS.items()}
@@ -73,56 +71,80 @@ class Bench:
             os.replace(part, self.cache)
         return self.known[key]
 
-    def mean(
+    def rows(
         self,
-        slices: range,
+        slices: Sequence[int],
         acceleration: float,
         seeds: range,
         method: str,
         steps: int | None = None,
-        samples: int = 1,
-        **settings: float,
-    ) -> dict[str, float]:
-        """Mean metrics over slices and mask seeds."""
-        rows = [self.run(i, acceleration, s, method, steps, samples, **settings) for s in seeds for i in slices]
-        return {name: float(np.mean([r[name] for r in rows])) for name in rows[0]} | {"n": len(rows)}
+        **more: Any,
+    ) -> list[dict[str, float]]:
+        """Metrics of every slice and mask seed; the sampler's seed is the mask's."""
+        factor, center = MASKS[acceleration]
+        rows = []
+        for seed in seeds:
+            mask = MaskRecipe.of("thesis", acceleration=factor, center_fraction=center, seed=seed)
+            recipe = Recipe.for_method(method, steps=steps or None, mask=mask, seed=seed, prior=self.prior, **more)
+            rows += [self.run(i, acceleration, seed, recipe) for i in slices]
+        return rows
 
-    def tuned(self, slices: range, acceleration: float, seeds: range, method: str) -> tuple[float, dict[str, float]]:
-        """The best regularisation for these images and its metrics; chosen on the first mask seed."""
-        best = max(
-            REGULARIZATION[method],
-            key=lambda r: self.mean(slices, acceleration, seeds[:1], method, **{"guidance.regularization": r})["psnr"],
-        )
-        return best, self.mean(slices, acceleration, seeds, method, **{"guidance.regularization": best})
+    def tuned(self, slices: Sequence[int], acceleration: float, method: str) -> float:
+        """The best regularisation for these images: on every third of them and the first mask seed."""
+
+        def score(value: float) -> float:
+            settings = {"guidance.regularization": value}
+            return mean(self.rows(slices[::3], acceleration, range(1), method, settings=settings))["psnr"]
+
+        return max(REGULARIZATION[method], key=score)
 
 
-def report(acceleration: float, name: str, m: dict[str, float], best: float) -> None:
+def mean(rows: list[dict[str, float]]) -> dict[str, float]:
+    """Mean of every metric, and the number of rows."""
+    return {name: float(np.mean([r[name] for r in rows])) for name in rows[0]} | {"n": len(rows)}
+
+
+def report(bench: Bench, acceleration: float, name: str, m: dict[str, float], best: float) -> None:
     """One line of the table; the last column is the PSNR above the better of the tuned baselines."""
     print(
-        f"| {acceleration} | {name} | {m['psnr']:.2f} | {m['ssim']:.3f} | {m['nmse']:.4f} | {m['mse']:.5f} "
-        f"| {m['psnr'] - best:+.2f} | {m['seconds']:.1f} | {m['n']} |",
+        f"| {bench.file} | {bench.size} | {acceleration} | {name} | {m['psnr']:.2f} | {m['ssim']:.3f} "
+        f"| {m['nmse']:.4f} | {m['mse']:.5f} | {m['psnr'] - best:+.2f} | {m['seconds']:.1f} | {m['n']} |",
         flush=True,
     )
 
 
-def table(bench: Bench, acceleration: float, slices: range, seeds: range, every_other: int) -> None:
-    """The rows of one mask."""
-    (l1, wavelet), (tv, variation) = (bench.tuned(slices, acceleration, seeds, m) for m in REGULARIZATION)
-    best = max(wavelet["psnr"], variation["psnr"])
-    report(acceleration, "zero-filled", bench.mean(slices, acceleration, seeds, "zero-filled"), best)
-    report(acceleration, f"L1-wavelet, λ {l1:g}", wavelet, best)
-    report(acceleration, f"TV, λ {tv:g}", variation, best)
-    report(acceleration, "prox-ddim, 50 evaluations", bench.mean(slices, acceleration, seeds, "prox-ddim", 50), best)
-    if not every_other:
+def table(bench: Bench, acceleration: float, slices: range, seeds: range, baselines_only: bool) -> None:
+    """The rows of one mask: all methods over all slices, then the prior by contrast."""
+    values = {m: bench.tuned(slices, acceleration, m) for m in REGULARIZATION}
+    scores = {
+        m: bench.rows(slices, acceleration, seeds, m, settings={"guidance.regularization": r})
+        for m, r in values.items()
+    }
+    best = max(scores, key=lambda m: mean(scores[m])["psnr"])
+    top = mean(scores[best])["psnr"]
+    report(bench, acceleration, "zero-filled", mean(bench.rows(slices, acceleration, seeds, "zero-filled")), top)
+    for m, r in values.items():
+        report(bench, acceleration, f"{m}, λ {r:g}", mean(scores[m]), top)
+    if baselines_only:
         return
-    # 999 evaluations take a while: fewer slices, the first mask seed, and the same for what stands beside them.
-    few, one = slices[::every_other], seeds[:1]
-    baselines = (("l1-wavelet", l1), ("tv", tv))
-    same = max(bench.mean(few, acceleration, one, m, **{"guidance.regularization": r})["psnr"] for m, r in baselines)
+    prior = bench.rows(slices, acceleration, seeds, "prox-ddim", 50)
+    report(bench, acceleration, "prox-ddim, 50 evaluations", mean(prior), top)
+    contrasts = np.tile(bench.contrasts[slices], len(seeds))
+    for c in np.unique(contrasts) if len(set(contrasts)) > 1 else ():
+        own = [[r for r, k in zip(rows, contrasts, strict=True) if k == c] for rows in (prior, scores[best])]
+        report(bench, acceleration, f"– {c} alone", mean(own[0]), mean(own[1])["psnr"])
+
+
+def other_methods(bench: Bench, acceleration: float, slices: range) -> None:
+    """Every method on a few slices and the first mask seed, against the baselines on the same."""
+    one = range(1)
+    settings = {m: {"guidance.regularization": bench.tuned(slices, acceleration, m)} for m in REGULARIZATION}
+    few = slices[::8]
+    top = max(mean(bench.rows(few, acceleration, one, m, settings=v))["psnr"] for m, v in settings.items())
     runs = [(m, 50, 1) for m in ("prox-ddim", "ddnm", "diffpir", "dds", "loss-guidance")]
     for method, steps, samples in (*runs, ("prox-ddim", 50, 8), ("loss-guidance-thesis", 999, 1)):
         name = f"few slices: {method}, {steps} evaluations" + (f", mean of {samples} samples" * (samples > 1))
-        report(acceleration, name, bench.mean(few, acceleration, one, method, steps, samples), same)
+        report(bench, acceleration, name, mean(bench.rows(few, acceleration, one, method, steps, samples=samples)), top)
 
 
 def main() -> None:
@@ -132,20 +154,25 @@ def main() -> None:
     parser.add_argument("--prior", default="brain")
     parser.add_argument("--cache", type=Path, default=Path("runs/simulated_lines.json"))
     parser.add_argument("--seeds", type=int, default=3, help="mask seeds 0 ... n-1")
-    parser.add_argument("--every", type=int, default=1, help="take every n-th slice")
-    parser.add_argument(
-        "--every-other", type=int, default=8, help="every n-th slice for the other methods, the thesis's among them"
-    )
+    parser.add_argument("--files", nargs="+", choices=FILES, default=list(FILES))
+    parser.add_argument("--sizes", nargs="+", type=int, choices=(128, 256), default=[128, 256])
+    parser.add_argument("--every", type=int, default=1, help="take every n-th slice at 128 x 128")
+    parser.add_argument("--every-256", type=int, default=4, help="take every n-th slice at 256 x 256")
+    parser.add_argument("--baselines-only", action="store_true")
+    parser.add_argument("--other-methods", action="store_true", help="also the others, on few slices at 128 x 128")
     args = parser.parse_args()
     args.cache.parent.mkdir(parents=True, exist_ok=True)
-    images = half_size(np.load(args.data / "validation_brain_t1_t2_flair_256.npz")["images"])
-    bench = Bench(images, args.cache, args.prior)
-    slices, seeds = range(0, len(images), args.every), range(args.seeds)
-    print(f"prior {args.prior}; {len(slices)} slices, mask seeds {list(seeds)}; sampler seed = mask seed")
-    print("| acceleration | method | PSNR dB | SSIM | NMSE | MSE | above best baseline dB | s per slice | n |")
-    print("|---|---|---|---|---|---|---|---|---|")
-    for acceleration in MASKS:
-        table(bench, acceleration, slices, seeds, args.every_other)
+    print(f"prior {args.prior}; mask seeds 0 ... {args.seeds - 1}; sampler seed = mask seed")
+    print("| images | size | acceleration | method | PSNR dB | SSIM | NMSE | MSE | above best baseline dB | s | n |")
+    print("|---|---|---|---|---|---|---|---|---|---|---|")
+    for file in args.files:
+        for size in args.sizes:
+            bench = Bench(args.data, file, size, args.cache, args.prior)
+            slices = range(0, len(bench.images), args.every if size == 128 else args.every_256)
+            for acceleration in MASKS:
+                table(bench, acceleration, slices, range(args.seeds), args.baselines_only)
+                if args.other_methods and size == 128:
+                    other_methods(bench, acceleration, slices)
 
 
 if __name__ == "__main__":

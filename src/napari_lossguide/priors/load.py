@@ -172,7 +172,7 @@ def load_own(path: Path, device: str) -> NetworkDenoiser:
     from safetensors.torch import load_file
 
     from napari_lossguide.priors.domain import NetworkDenoiser
-    from napari_lossguide.priors.network import UNet
+    from napari_lossguide.priors.experts import build_network
     from napari_lossguide.priors.precond import EDMPrecond
 
     info = prior_info(path, checksum=True)
@@ -183,7 +183,7 @@ def load_own(path: Path, device: str) -> NetworkDenoiser:
         )
     try:
         with torch.random.fork_rng(devices=[]):  # the initial weights are drawn from the global generator, and replaced
-            network = UNet(**{**config, "widths": tuple(config["widths"])})
+            network = build_network(config)
         network.load_state_dict({k: v.float() for k, v in load_file(path).items()})
     except (RuntimeError, TypeError, KeyError, ValueError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:200]
