@@ -47,7 +47,7 @@ def loaded_by(code: str, names: tuple[str, ...]) -> list[str]:
         "masks",
         "operators.conjugate_gradient",
         "priors.load",
-        "guidance.none",
+        "guidance.classifier",
         "guidance.proximal",
         "guidance.loss_guidance",
         "samplers.schedules",
@@ -57,6 +57,8 @@ def loaded_by(code: str, names: tuple[str, ...]) -> list[str]:
         "recon.recipe",
         "recon.live",
         "recon.result",
+        "recon.samples",
+        "data.montage",
         "recon.metrics",
         "cli",
     ],
@@ -66,9 +68,9 @@ def test_what_forms_and_readers_need_is_light(module: str) -> None:
 
 
 def test_the_package_itself_is_light_and_offers_reconstruct() -> None:
-    code = "import napari_lossguide\nassert 'reconstruct' in dir(napari_lossguide)"
+    code = "import napari_lossguide\nassert {'reconstruct', 'sample'} <= set(dir(napari_lossguide))"
     assert loaded_by(code, (*HEAVY, *QT, "numpy", "pydantic")) == []
-    code = "from napari_lossguide import reconstruct\nassert callable(reconstruct)"
+    code = "from napari_lossguide import reconstruct, sample\nassert callable(reconstruct) and callable(sample)"
     assert loaded_by(code, ("torch", *QT)) == ["torch"]
 
 
@@ -79,6 +81,7 @@ def test_the_package_itself_is_light_and_offers_reconstruct() -> None:
         ["priors"],
         ["mask", "--type", "random", "--shape", "32x32", "-o", "m.npy"],
         ["recon", "--help"],
+        ["sample", "--help"],
         ["info", "absent.npy"],
     ],
     ids=lambda argv: argv[0],

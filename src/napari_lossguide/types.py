@@ -75,6 +75,21 @@ class Denoiser(Protocol):
         ...
 
 
+class Classifier(Protocol):
+    """log p(c | x, sigma) of what a noisy image shows.
+
+    Attributes
+    ----------
+    classes : answers of each question, in the order of the log-probabilities.
+    """
+
+    classes: Mapping[str, tuple[str, ...]]
+
+    def __call__(self, x: Tensor, sigma: float) -> Mapping[str, Tensor]:
+        """Log-probabilities (B, answers) of each question for images (B, ny, nx); each image's depend on it alone."""
+        ...
+
+
 class ForwardModel(Protocol):
     """A linear map from images to data. Immutable; it never remembers a measurement."""
 

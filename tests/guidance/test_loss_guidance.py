@@ -7,6 +7,7 @@ import pytest
 import torch
 from closed_form import LinearCase, dense_sense
 
+from napari_lossguide.guidance.classifier import ClassGuidance, ClassParams
 from napari_lossguide.guidance.loss_guidance import (
     LossGuidance,
     LossParams,
@@ -14,7 +15,6 @@ from napari_lossguide.guidance.loss_guidance import (
     ThesisParams,
     thesis_factor,
 )
-from napari_lossguide.guidance.none import NoGuidance, NoParams
 from napari_lossguide.operators.fourier import fft2c
 
 SHAPES = [(12, 10), (9, 11)]
@@ -95,19 +95,19 @@ def test_mended_update_corrects_its_target_and_nothing_else(sigma):
     expected = x + 0.6 * gradient_by_hand(case, x)
     on_state, on_estimate = LossParams(strength=0.6, target="state"), LossParams(strength=0.6, target="estimate")
     torch.testing.assert_close(guide.correct_state(x, sigma, on_state), expected, atol=3e-6, rtol=3e-6)
-    torch.testing.assert_close(guide.correct_estimate(x, sigma, on_estimate), expected, atol=3e-6, rtol=3e-6)
+    torch.testing.assert_close(guide.correct_estimate(x, x, sigma, on_estimate), expected, atol=3e-6, rtol=3e-6)
     assert guide.correct_state(x, sigma, on_estimate) is x
-    assert guide.correct_estimate(x, sigma, on_state) is x
+    assert guide.correct_estimate(x, x, sigma, on_state) is x
 
 
 def test_strength_zero_and_no_guidance_leave_everything():
     case = LinearCase((9, 11), 1, True, 0.1)
     x, problem = states(case), case.problem()
-    none = NoGuidance(problem, 0.5)
-    assert none.correct_state(x, 1.0, NoParams()) is x and none.correct_estimate(x, 1.0, NoParams()) is x
+    none = ClassGuidance(problem, 0.5)
+    assert none.correct_state(x, 1.0, ClassParams()) is x and none.correct_estimate(x, x, 1.0, ClassParams()) is x
     thesis = ThesisLossGuidance(problem, 0.5)
     torch.testing.assert_close(thesis.correct_state(x, 1.0, ThesisParams(strength=0)), x)
-    assert thesis.correct_estimate(x, 1.0, ThesisParams()) is x
+    assert thesis.correct_estimate(x, x, 1.0, ThesisParams()) is x
 
 
 @pytest.mark.parametrize("coils", [1, 4])
@@ -118,7 +118,7 @@ def test_two_is_the_limit_of_stability(coils):
     def misfit(strength):
         x = states(case)
         for _ in range(200):
-            x = guide.correct_estimate(x, 1.0, LossParams.model_construct(strength=strength, target="estimate"))
+            x = guide.correct_estimate(x, x, 1.0, LossParams.model_construct(strength=strength, target="estimate"))
         return float(torch.linalg.vector_norm(case.problem().A.forward(x) - case.problem().y))
 
     start = float(torch.linalg.vector_norm(case.problem().A.forward(states(case)) - case.problem().y))

@@ -32,7 +32,7 @@ def dense(case, d, weight):
 
 
 def correct(case, d, sigma, sigma_data=0.5, **params):
-    return ProximalGuidance(case.problem(), sigma_data).correct_estimate(d, sigma, ProximalParams(**params))
+    return ProximalGuidance(case.problem(), sigma_data).correct_estimate(d, d, sigma, ProximalParams(**params))
 
 
 def estimates(case):

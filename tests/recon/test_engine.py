@@ -73,7 +73,7 @@ def test_a_recipe_gives_the_same_bits_again_live_changes_included(method):
     assert again.samples.tobytes() == first.samples.tobytes()
     assert again.recipe == first.recipe
     assert again.provenance["image_sha256"] == first.provenance["image_sha256"]
-    if knob:
+    if set(knob) - {"guidance.scale"}:  # on which nothing depends while contrast and plane are any
         unchanged = result(kdata, recipe=recipe.model_copy(update={"changes": ()}))
         assert np.abs(unchanged.image - first.image).max() > 1e-5
 

@@ -24,8 +24,8 @@ from closed_form import LinearCase, to_vector
 from tiny import collect
 
 from napari_lossguide.data.kdata import KData
+from napari_lossguide.guidance.classifier import ClassGuidance
 from napari_lossguide.guidance.loss_guidance import LossGuidance, ThesisLossGuidance
-from napari_lossguide.guidance.none import NoGuidance
 from napari_lossguide.guidance.proximal import ProximalGuidance
 from napari_lossguide.priors.analytic import GaussianPrior, MixturePrior
 from napari_lossguide.recon.engine import reconstruction
@@ -63,7 +63,7 @@ GUIDANCES = {
     "loss": (LossGuidance, {"strength": 1.0, "target": "estimate"}, "clean"),
     "loss on state": (LossGuidance, {"strength": 1.0, "target": "state"}, "clean"),
     "thesis": (ThesisLossGuidance, {"strength": 1.0}, "clean"),
-    "none": (NoGuidance, {}, "noisy"),
+    "none": (ClassGuidance, {}, "noisy"),
     "default": (ProximalGuidance, {}, "noisy"),
 }
 

@@ -23,7 +23,7 @@ class Shift:
     def correct_state(self, x, sigma, params):
         return x + params
 
-    def correct_estimate(self, d, sigma, params):
+    def correct_estimate(self, d, x, sigma, params):
         return d + 2 * params
 
 

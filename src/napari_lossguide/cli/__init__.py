@@ -1,4 +1,4 @@
-"""The same engine from a shell: ``lossguide recon|mask|metrics|info|priors|methods|train|demo``.
+"""The same engine from a shell: ``lossguide recon|sample|mask|metrics|info|priors|methods|train|demo``.
 
 Exit codes: 0 done, 1 the computation failed (diverged, out of memory), 2 the input cannot be used, 130 interrupted.
 Whatever is wrong ends in one line on standard error; an output file is either whole or not there.

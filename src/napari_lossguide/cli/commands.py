@@ -12,6 +12,7 @@ import numpy as np
 
 from napari_lossguide.cli.files import output_file, read_result
 from napari_lossguide.cli.recon import mask_params
+from napari_lossguide.cli.sample import sample_facts
 from napari_lossguide.types import InvalidInput
 
 
@@ -42,7 +43,7 @@ def metrics(args: argparse.Namespace) -> None:
 
 def info(args: argparse.Namespace) -> None:
     """Print what a file holds."""
-    facts = result_facts(args.file) or kspace_facts(args.file)
+    facts = result_facts(args.file) or sample_facts(args.file) or kspace_facts(args.file)
     if args.json:
         print(to_json(facts))
         return

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 from napari_lossguide import __version__
 from napari_lossguide.cli.commands import demo, info, mask, methods, metrics, priors
 from napari_lossguide.cli.recon import recon
+from napari_lossguide.cli.sample import sample
 from napari_lossguide.cli.train import train
 from napari_lossguide.types import InvalidInput
 
@@ -30,6 +31,7 @@ def parser() -> Parser:
     commands = top.add_subparsers(metavar="COMMAND", required=True)
     add_recon(commands)
     add_mask(commands)
+    add_sample(commands)
     add_train(commands)
 
     p = commands.add_parser(
@@ -101,6 +103,32 @@ def add_mask(commands: Any) -> None:
     add_mask_options(p, "--seed", "--axis")
     add_settings(p, "a further parameter of this type")
     p.set_defaults(run=mask)
+
+
+def add_sample(commands: Any) -> None:
+    """``lossguide sample``."""
+    p = commands.add_parser(
+        "sample",
+        help="draw images from a prior, without data",
+        description="Options that are given override those of --recipe.",
+    )
+    p.add_argument("-o", "--output", required=True, metavar="OUT.npz")
+    p.add_argument("--png", metavar="GRID.png", help="the magnitudes as one picture too")
+    p.add_argument("--prior", metavar="NAME", help="a bundled prior or a .safetensors file (brain)")
+    p.add_argument("--shape", type=parse_shape, metavar="NYxNX", help="size of an image (128x128)")
+    p.add_argument("--count", type=int, metavar="N", help="number of images (4)")
+    kind = p.add_mutually_exclusive_group()
+    kind.add_argument("--real", dest="image", action="store_const", const="real", help="real images (the default)")
+    kind.add_argument("--complex", dest="image", action="store_const", const="complex", help="images with a phase")
+    p.add_argument("--contrast", metavar="NAME", help="any, T1w, T2w, FLAIR or T1c (any)")
+    p.add_argument("--plane", metavar="NAME", help="any, axial, coronal or sagittal (any)")
+    p.add_argument("--steps", type=int, metavar="N", help="network evaluations of each image")
+    p.add_argument("--seed", type=int, metavar="N")
+    p.add_argument("--device", choices=DEVICES, default="auto")
+    p.add_argument("--recipe", metavar="R.json", help="a recipe of samples, or a file of samples with one")
+    p.add_argument("--save-recipe", metavar="R.json", help="write the recipe of this run")
+    add_settings(p, "a parameter of the method `unconditional` (guidance.scale=2) or a field of the recipe (batch=16)")
+    p.set_defaults(run=sample)
 
 
 def add_train(commands: Any) -> None:

@@ -41,6 +41,11 @@ def write_npy(path: str | os.PathLike[str], array: np.ndarray) -> Path:
     return _replace(path, lambda file: np.save(file, plain, allow_pickle=False))
 
 
+def write_bytes(path: str | os.PathLike[str], content: bytes) -> Path:
+    """Write a file's content; as `write_npz`."""
+    return _replace(path, lambda file: file.write(content))
+
+
 def _plain(name: str, array: np.ndarray | str) -> np.ndarray:
     array = np.asarray(array)
     if array.dtype.hasobject:
@@ -48,7 +53,7 @@ def _plain(name: str, array: np.ndarray | str) -> np.ndarray:
     return array
 
 
-def _replace(path: str | os.PathLike[str], write: Callable[[BinaryIO], None]) -> Path:
+def _replace(path: str | os.PathLike[str], write: Callable[[BinaryIO], object]) -> Path:
     """Write to a new file in the same folder and rename it over the target: a rename cannot stop half-way."""
     target = Path(path).resolve()
     part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")

@@ -88,7 +88,7 @@ class ThesisLossGuidance:
         norm = math.sqrt(1 + sigma**2)
         return norm * gradient_step(x / norm, params.strength, self.problem)
 
-    def correct_estimate(self, d: Tensor, sigma: float, params: ThesisParams) -> Tensor:
+    def correct_estimate(self, d: Tensor, x: Tensor, sigma: float, params: ThesisParams) -> Tensor:
         """The estimate as it is."""
         return d
 
@@ -106,6 +106,6 @@ class LossGuidance:
         """The gradient step on the noisy state, if that is the target."""
         return gradient_step(x, params.strength, self.problem) if params.target == "state" else x
 
-    def correct_estimate(self, d: Tensor, sigma: float, params: LossParams) -> Tensor:
+    def correct_estimate(self, d: Tensor, x: Tensor, sigma: float, params: LossParams) -> Tensor:
         """The gradient step on the estimate, if that is the target."""
         return gradient_step(d, params.strength, self.problem) if params.target == "estimate" else d

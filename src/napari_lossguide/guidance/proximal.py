@@ -92,7 +92,7 @@ class ProximalGuidance:
         """The state as it is."""
         return x
 
-    def correct_estimate(self, d: Tensor, sigma: float, params: ProximalParams) -> Tensor:
+    def correct_estimate(self, d: Tensor, x: Tensor, sigma: float, params: ProximalParams) -> Tensor:
         """D + (w^-1 I + A^H A)^-1 A^H (y - A D), on real images within the real ones."""
         A, y = self.problem.A, self.problem.y
         damping = self.damping(sigma, params)

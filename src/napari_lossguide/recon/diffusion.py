@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from napari_lossguide.priors.load import load_prior
 from napari_lossguide.recon.methods import Method
 from napari_lossguide.recon.recipe import Recipe
-from napari_lossguide.types import Denoiser, Problem, Step
+from napari_lossguide.types import Denoiser, InvalidInput, Problem, Step
 
 
 class SampleNoise:
@@ -37,6 +38,24 @@ class SampleNoise:
         channels = 1 if self.real else 2
         z = torch.stack([torch.randn((channels, *self.shape), generator=g) for g in self.generators]).to(self.device)
         return z[:, 0] if self.real else torch.complex(z[:, 0], z[:, 1])
+
+
+def open_prior(recipe: Recipe, device: torch.device) -> Denoiser:
+    """The recipe's prior.
+
+    Raises
+    ------
+    InvalidInput
+        If there is no such prior, or it is not the one that the recipe was made with.
+    """
+    denoiser = load_prior(recipe.prior, str(device))
+    sha = denoiser.info.sha256
+    if recipe.prior_sha256 and sha != recipe.prior_sha256:
+        raise InvalidInput(
+            f"The recipe was made with another version of the prior '{recipe.prior}' "
+            f"(sha256 {recipe.prior_sha256[:12]}…, here {sha[:12]}…)."
+        )
+    return denoiser
 
 
 def diffusion_steps(

@@ -13,9 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from napari_lossguide.data.kdata import KData
-from napari_lossguide.priors.load import load_prior
 from napari_lossguide.recon.classical import classical_steps
-from napari_lossguide.recon.diffusion import SampleNoise, diffusion_steps
+from napari_lossguide.recon.diffusion import SampleNoise, diffusion_steps, open_prior
 from napari_lossguide.recon.live import Live
 from napari_lossguide.recon.methods import method
 from napari_lossguide.recon.problem import check_maps, coil_maps, data_residual, make_problem
@@ -68,15 +67,8 @@ class Run:
                 "image a phase, so it must be complex; give the maps or ask for a complex image."
             )
         live.declare({n: self.chosen.limits(n) for n in self.chosen.live_knobs})
-        self.denoiser = denoiser if self.chosen.needs_prior else None
-        if denoiser is None and self.chosen.needs_prior:
-            self.denoiser = load_prior(recipe.prior, str(self.device))
+        self.denoiser = (denoiser or open_prior(recipe, self.device)) if self.chosen.needs_prior else None
         sha = self.denoiser.info.sha256 if self.denoiser is not None else ""
-        if recipe.prior_sha256 and sha and sha != recipe.prior_sha256:
-            raise InvalidInput(
-                f"The recipe was made with another version of the prior '{recipe.prior}' "
-                f"(sha256 {recipe.prior_sha256[:12]}…, here {sha[:12]}…)."
-            )
         self.recipe = recipe.model_copy(update={"image": "real" if self.real else "complex", "prior_sha256": sha})
         shape = (kdata.n_slices, recipe.samples if self.chosen.needs_prior else 1, *kdata.image_shape)
         self.samples = np.zeros(shape, np.complex64)

@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
+from napari_lossguide.guidance.classifier import ClassGuidance, ClassifierGuidance
 from napari_lossguide.guidance.loss_guidance import LossGuidance, ThesisLossGuidance
-from napari_lossguide.guidance.none import NoGuidance
 from napari_lossguide.guidance.proximal import ProximalGuidance
 from napari_lossguide.samplers.ancestral import AncestralSampler
 from napari_lossguide.samplers.ddim import DDIMSampler
@@ -75,6 +75,7 @@ class Method:
     name, title, paper, summary : for people.
     schedule, sampler, guidance : the three choices of a diffusion method; None for a classical one.
     classical : parameters of a classical method, set as ``guidance.*``.
+    needs_data : whether it is a reconstruction; else it draws from the prior.
     defaults : values that differ from the parts' own defaults, by full name.
     """
 
@@ -87,6 +88,7 @@ class Method:
     guidance: Any = None
     classical: type[BaseModel] | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    needs_data: bool = True
 
     @property
     def needs_prior(self) -> bool:
@@ -225,15 +227,31 @@ DIFFUSION = (
         ThesisLossGuidance,
     ),
     Method(
-        "unconditional",
-        "Prior only (no data)",
-        "Karras et al. 2022; Song, Meng & Ermon 2021",
-        "Draws from the prior and ignores the data: what the prior knows by itself.",
+        "classifier",
+        "Classifier guidance",
+        "Dhariwal & Nichol 2021, arXiv 2105.05233",
+        "The default method, told the image's contrast or plane: a classifier pulls the estimate towards it.",
         KarrasSchedule,
         DDIMSampler,
-        NoGuidance,
-        # nothing else says how bright the image is: the start must drown it
-        defaults={"schedule.sigma_max": 10.0, "schedule.sigma_min": 0.02},
+        ClassifierGuidance,
+    ),
+    Method(
+        "unconditional",
+        "Prior only (no data)",
+        "Ho, Jain & Abbeel 2020; Dhariwal & Nichol 2021",
+        "Draws from the prior, or of it the images of one contrast or plane, and ignores the data.",
+        KarrasSchedule,
+        AncestralSampler,
+        ClassGuidance,
+        # Nothing else says how bright the image is: the start must drown it. With fresh noise in every step (eta = 1)
+        # samples without data shrink to their mean; the posterior variance is that of the reverse process.
+        defaults={
+            "schedule.steps": 100,
+            "schedule.sigma_max": 10.0,
+            "schedule.sigma_min": 0.02,
+            "sampler.variance": "posterior",
+        },
+        needs_data=False,
     ),
 )
 

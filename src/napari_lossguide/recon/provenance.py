@@ -14,8 +14,8 @@ from napari_lossguide import __version__
 from napari_lossguide.data.kdata import KData
 
 
-def provenance(kdata: KData, image: NDArray[np.complex64], device: torch.device) -> dict[str, Any]:
-    """Versions, device and hashes of a run."""
+def versions(device: torch.device) -> dict[str, Any]:
+    """What a run's numbers depend on beside its recipe and its data."""
     names = {"cuda": torch.cuda.get_device_name} if torch.cuda.is_available() else {}
     return {
         "napari-lossguide": __version__,
@@ -24,7 +24,19 @@ def provenance(kdata: KData, image: NDArray[np.complex64], device: torch.device)
         "python": platform.python_version(),
         "device": names.get(device.type, str)(device),
         "threads": torch.get_num_threads(),
+    }
+
+
+def hash_of(array: np.ndarray) -> str:
+    """SHA-256 of an array's bytes."""
+    return hashlib.sha256(array.tobytes()).hexdigest()
+
+
+def provenance(kdata: KData, image: NDArray[np.complex64], device: torch.device) -> dict[str, Any]:
+    """Versions, device and hashes of a run."""
+    return {
+        **versions(device),
         "input": kdata.source or kdata.name,
-        "input_sha256": hashlib.sha256(kdata.kspace.tobytes()).hexdigest(),
-        "image_sha256": hashlib.sha256(image.tobytes()).hexdigest(),
+        "input_sha256": hash_of(kdata.kspace),
+        "image_sha256": hash_of(image),
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -14,6 +14,8 @@ from napari_lossguide.masks import MaskRecipe
 from napari_lossguide.recon.live import Change
 from napari_lossguide.recon.methods import PARTS, Method, first_complaint, method
 from napari_lossguide.types import InvalidInput
+
+ImageSide = Annotated[int, Field(ge=1, le=4096)]
 
 
 class Recipe(BaseModel):
@@ -37,6 +39,9 @@ class Recipe(BaseModel):
     mask: MaskRecipe | None = None
     noise_std: float | None = Field(
         None, ge=0, allow_inf_nan=False, description="of the k-space, E|n|^2 = noise_std^2; None: estimated"
+    )
+    shape: tuple[ImageSide, ImageSide] | None = Field(
+        None, description="(ny, nx) of samples that are drawn without data; k-space has its own"
     )
     calibration: int = Field(24, ge=8, le=256, description="side of the ESPIRiT calibration square, at most")
     changes: tuple[Change, ...] = ()

@@ -54,7 +54,7 @@ class AncestralSampler:
         for i, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
             own, theirs = knobs(i)
             x = guide.correct_state(x, sigma, theirs)
-            x0 = guide.correct_estimate(denoise(x, sigma), sigma, theirs)
+            x0 = guide.correct_estimate(denoise(x, sigma), x, sigma, theirs)
             s2 = sigma**2 - sigma_next**2
             s2 *= (1 + sigma_next**2) / (1 + sigma**2) if own.variance == "beta" else sigma_next**2 / sigma**2
             x = x0 + (sigma_next / sigma) ** 2 * (x - x0)

@@ -59,7 +59,8 @@ class DDIMSampler:
         Parameters
         ----------
         denoise : D(x; sigma).
-        guide : a guidance, with ``correct_state`` and ``correct_estimate``.
+        guide : a guidance, with ``correct_state(x, sigma, params)`` and
+            ``correct_estimate(d, x, sigma, params)``, d = D(x; sigma).
         x : state at ``sigmas[0]``, (B, ny, nx) real or complex.
         sigmas : n + 1 decreasing levels, the last one 0.
         knobs : called once a step with its index: the sampler's and the guidance's parameters as they are now.
@@ -69,7 +70,7 @@ class DDIMSampler:
             own, theirs = knobs(i)
             x = guide.correct_state(x, sigma, theirs)
             d = denoise(x, sigma)
-            x0 = guide.correct_estimate(d, sigma, theirs)
+            x0 = guide.correct_estimate(d, x, sigma, theirs)
             e = (x - (d if own.direction == "network" else x0)) / sigma
             x = x0 + sigma_next * (math.sqrt(1 - own.eta**2) * e + own.eta * noise())
             yield Step(i, len(sigmas) - 1, sigma, x, x0, i + 1, {"sampler.eta": own.eta})
