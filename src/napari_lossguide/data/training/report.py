@@ -84,7 +84,9 @@ def warnings(cache: SliceCache, report: Mapping[str, Any], smallest_view: int) -
         said.append("No training slices.")
     both = set(split["train"]["patients"]) & set(split["validation"]["patients"])
     if both:
-        said.append(f"{len(both)} patients are on both sides of the split: {some(sorted(both))}.")
+        said.append(
+            f"Patients named {some(sorted(both))} are on both sides; if they are the same people, validation flatters."
+        )
     reasons: dict[str, list[str]] = {}
     for d in report["dropped"]:
         reasons.setdefault(d["reason"].partition(":")[0], []).append(d["name"])
