@@ -46,7 +46,10 @@ def loaded_by(code: str, names: tuple[str, ...]) -> list[str]:
         "data.samples",
         "masks",
         "operators.conjugate_gradient",
+        "data.training.report",
         "priors.load",
+        "priors.published",
+        "priors.train_config",
         "guidance.classifier",
         "guidance.proximal",
         "guidance.loss_guidance",
@@ -81,6 +84,7 @@ def test_the_package_itself_is_light_and_offers_reconstruct() -> None:
         ["priors"],
         ["mask", "--type", "random", "--shape", "32x32", "-o", "m.npy"],
         ["recon", "--help"],
+        ["train", "--data", "absent", "--out", "absent"],
         ["sample", "--help"],
         ["info", "absent.npy"],
     ],
@@ -120,7 +124,7 @@ def test_the_manifest_is_valid_and_every_name_in_it_exists() -> None:
     manifest = PluginManifest.from_file(MANIFEST)
     manifest.validate_imports()
     widgets = {w.display_name for w in manifest.contributions.widgets or []}
-    assert widgets == {"K-space", "Mask", "Reconstruct", "Compare"}
+    assert widgets == {"K-space", "Mask", "Reconstruct", "Compare", "Sample the prior"}
     assert {s.key for s in manifest.contributions.sample_data or []} == {"phantom", "template", "sigpy_brain"}
 
 

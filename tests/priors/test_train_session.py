@@ -11,7 +11,7 @@ from napari_lossguide.cli import main
 from napari_lossguide.priors.load import load_prior, prior_info
 from napari_lossguide.priors.network import UNet
 from napari_lossguide.priors.train_config import PRESETS, TrainConfig, preset_path
-from napari_lossguide.priors.train_session import train
+from napari_lossguide.priors.train_session import alone, train
 from napari_lossguide.types import InvalidInput
 
 CONFIGS = sorted(Path(__file__).parents[2].glob("configs/brain-*.toml"))
@@ -92,7 +92,12 @@ def test_report_only_trains_nothing(fifty, tmp_path, capsys):
     assert main([*argv, "--set", "folder.plane=coronal"]) == 0
     shown = capsys.readouterr().out
     assert "planes        coronal" in shown and "s a step" in shown and "memory" in shown
-    assert sorted(p.name for p in out.iterdir()) == ["cache", "contact_sheet.png", "report.json", "report.txt"]
+    assert sorted(p.name for p in out.iterdir() if p.name != ".lock") == [
+        "cache",
+        "contact_sheet.png",
+        "report.json",
+        "report.txt",
+    ]
 
 
 def test_fine_tuning_by_a_flag(trained, fifty, tmp_path):
@@ -134,3 +139,25 @@ def test_the_cpu_preset_is_the_network_that_the_package_ships():
     shipped = load_prior("brain").model.network.config
     config = TrainConfig.read(preset_path("cpu"))
     assert [list(config.widths), config.blocks, config.heads] == [shipped[k] for k in ("widths", "blocks", "heads")]
+
+
+def test_two_trainings_do_not_share_a_folder(fifty, tmp_path, capsys):
+    argv = ["train", "--data", str(fifty), "--out", str(tmp_path), "--device", "cpu", *SETTINGS, "--report-only"]
+    with alone(tmp_path):
+        assert main(argv) == 2
+    assert "Another training is at work in" in capsys.readouterr().err
+    assert main(argv) == 0
+
+
+def test_a_full_disk_ends_in_one_sentence(trained, monkeypatch, capsys):
+    out, argv = trained
+    before = (out / "mine.safetensors").read_bytes()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("napari_lossguide.priors.train.save_checkpoint", full)
+    assert main([*argv, "--set", "steps=9", "--set", "validate_every=100", "--set", "save_every=7"]) == 2
+    shown = capsys.readouterr().err
+    assert "No space left on device; what is there is whole, and the same command goes on." in shown
+    assert (out / "mine.safetensors").read_bytes() == before

@@ -20,6 +20,14 @@ def train(args: argparse.Namespace) -> None:
     config = read_config(args)
     check_folders(config, data, out)
 
+    from napari_lossguide.priors.train_session import alone
+
+    with alone(out):
+        run(config, data, out, args)
+
+
+def run(config: TrainConfig, data: Path, out: Path, args: argparse.Namespace) -> None:
+    """Report on the data, then train."""
     from napari_lossguide.data.training.report import in_words
     from napari_lossguide.priors.train_session import open_training
     from napari_lossguide.recon.engine import choose_device

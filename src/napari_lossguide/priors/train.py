@@ -110,10 +110,14 @@ class Trainer:
         self.model.load_state_dict(state["model"])
         self.averages.states = state["averages"]
         self.optimizer.load_state_dict(state["optimizer"])
-        self.scaler.load_state_dict(state["scaler"])
+        if state["scaler"]:
+            self.scaler.load_state_dict(state["scaler"])
         self.step, self.seconds, self.best = state["step"], state["seconds"], state["best"]
         self.window, self.log_size = Window(state["window"]), state["log_size"]
         self.notes.append(f"Going on from step {self.step}.")
+        log = self.out / "log.jsonl"
+        if self.log_size > (log.stat().st_size if log.exists() else 0):
+            self.notes.append("Rows of log.jsonl from before that step are gone.")
         if state["data"] != self.fingerprint:
             self.notes.append("The training slices are others than those it was begun with.")
 

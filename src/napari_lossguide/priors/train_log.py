@@ -64,9 +64,7 @@ class LogFile:
     def __init__(self, path: Path, size: int = 0) -> None:
         self.path = path
         with open(path, "ab") as f:
-            self.complete = f.tell() >= size
-            if self.complete:
-                f.truncate(size)
+            f.truncate(min(size, f.tell()))
 
     @property
     def size(self) -> int:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import math
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,14 +57,43 @@ def train(
     """
     if config is None:
         config = TrainConfig.read(preset_path(preset), settings.items())
-    trainer, facts = open_training(config, Path(data), Path(out), device)
-    if trainer.processes.main:
-        for text in (report_in_words(facts), *trainer.notes):
-            say(text)
-    trainer.run(report)
-    if trainer.processes.main:
-        say(trainer.summary())
+    with alone(Path(out)):
+        trainer, facts = open_training(config, Path(data), Path(out), device)
+        if trainer.processes.main:
+            for text in (report_in_words(facts), *trainer.notes):
+                say(text)
+        trainer.run(report)
+        if trainer.processes.main:
+            say(trainer.summary())
     return trainer.path
+
+
+@contextlib.contextmanager
+def alone(out: Path) -> Iterator[None]:
+    """Keep other trainings out of a folder while one is at work in it; a kill gives it free.
+
+    Raises
+    ------
+    InvalidInput
+        If there is one, the folder cannot be made, or its disk is full.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(out / ".lock")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        if os.environ.get("RANK", "0") == "0":
+            lock.acquire(blocking=False)
+        yield
+    except Timeout as error:
+        raise InvalidInput(f"Another training is at work in {out}.") from error
+    except OSError as error:
+        raise InvalidInput(
+            f"--out {out} cannot be written: {error.strerror or error}; what is there is whole, and the same command "
+            "goes on."
+        ) from error
+    finally:
+        lock.release()
 
 
 def open_training(
@@ -75,10 +105,7 @@ def open_training(
     -------
     The trainer and the data report, which is also in ``report.json``, ``report.txt`` and ``contact_sheet.png``.
     """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InvalidInput(f"--out {out} cannot be made: {error.strerror or error}.") from error
+    out.mkdir(parents=True, exist_ok=True)
     processes = Processes(device)
     if not processes.main:
         processes.wait()  # the main process makes the cache, the others find it made

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 
 import numpy as np
 import pytest
@@ -49,6 +50,13 @@ def test_slices_come_back_from_a_memory_map(data):
     for place in cache.slices("train")[::7]:
         s = cache.slice(*place)
         assert s.shape == (place[1], place[1]) and float(np.quantile(s, 0.995)) == pytest.approx(1, abs=0.01)
+
+
+def test_a_worker_gets_the_place_of_the_slices_and_not_the_slices(data):
+    cache, _ = make(data)
+    pickled = pickle.dumps(cache)
+    assert len(pickled) < 1000 < cache.values.nbytes
+    np.testing.assert_array_equal(pickle.loads(pickled).values, cache.values)
 
 
 def test_it_is_made_once(data, monkeypatch):

@@ -70,11 +70,16 @@ class SliceCache:
     """
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         stored = json.loads((folder / "index.json").read_text(encoding="utf-8"))
         self.units = [Unit(**u) for u in stored.pop("units")]
         self.facts: dict[str, Any] = stored
         path = folder / "slices.f16"
         self.values: np.ndarray = np.memmap(path, np.float16, "r") if path.stat().st_size else np.zeros(0, np.float16)
+
+    def __reduce__(self) -> tuple[type[SliceCache], tuple[Path]]:
+        """Worker processes open the file themselves: a pickled memory map would be a copy of all slices."""
+        return SliceCache, (self.folder,)
 
     def slices(self, split: str, source: str | None = None) -> list[tuple[int, int]]:
         """Offset and side of every slice of one side of the split, and of one source."""
