@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import torch
+import torch._dynamo  # which the optimiser loads on first use: once, before the forks
 
 from napari_lossguide.priors import train_state
 from napari_lossguide.priors.train import Trainer
@@ -56,7 +57,7 @@ def latest(out: Path) -> int:
 
 def wait_for(pid: int, event) -> None:
     """Until it happens; the child must live until then."""
-    end = time.monotonic() + 60
+    end = time.monotonic() + 300
     while not event():
         assert os.waitpid(pid, os.WNOHANG) == (0, 0), "the training ended before it was killed"
         assert time.monotonic() < end
