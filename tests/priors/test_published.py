@@ -131,7 +131,7 @@ def test_an_unknown_name_lists_the_published_ones(server, capsys):
     assert main(["priors", "fetch", "huge"]) == 2
     assert "There is no published prior 'huge'; published are large." in capsys.readouterr().err
     assert main(["priors", "fetch"]) == 2
-    assert "priors fetch NAME" in capsys.readouterr().err
+    assert "required: NAME; see lossguide priors fetch" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["[]", "no json", '{"large": {"url": "ftp://x"}}', '{"large": 3}'])

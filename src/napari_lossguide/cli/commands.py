@@ -160,12 +160,9 @@ def priors(args: argparse.Namespace) -> None:
     from napari_lossguide.priors.load import find_prior, list_priors
     from napari_lossguide.priors.published import fetch, published
 
-    match args.action:
-        case ["fetch", name]:
-            print(fetch(name, show_progress=sys.stderr.isatty()))
-            return
-        case [_, *_]:
-            raise InvalidInput(f"priors {' '.join(args.action)} is none; accepted are: priors, priors fetch NAME.")
+    if args.name is not None:
+        print(fetch(args.name, show_progress=sys.stderr.isatty()))
+        return
     for name, entry in published().items():
         print(f"{name}   {entry.size / 1e6:.1f} MB, published: lossguide priors fetch {name}")
         print(f"    licence     {entry.licence}")

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 from napari_lossguide import __version__
 from napari_lossguide.cli.commands import demo, info, mask, methods, metrics, priors
+from napari_lossguide.cli.priors import check
 from napari_lossguide.cli.recon import recon
 from napari_lossguide.cli.sample import sample
 from napari_lossguide.cli.train import train
@@ -47,9 +48,7 @@ def parser() -> Parser:
     p.add_argument("--json", action="store_true")
     p.set_defaults(run=info)
 
-    p = commands.add_parser("priors", help="list the priors in the package, or fetch a published one")
-    p.add_argument("action", metavar="fetch NAME", nargs="*")
-    p.set_defaults(run=priors)
+    add_priors(commands)
 
     p = commands.add_parser("methods", help="list the methods, or the parameters of one that --set can change")
     p.add_argument("method", metavar="NAME", nargs="?")
@@ -92,6 +91,34 @@ def add_recon(commands: Any) -> None:
         "a parameter of the method (guidance.gamma=1.0), of the mask (mask.axis=y) or a field of the recipe (batch=1)",
     )
     p.set_defaults(run=recon)
+
+
+def add_priors(commands: Any) -> None:
+    """``lossguide priors``, alone or with ``fetch`` or ``check``."""
+    p = commands.add_parser(
+        "priors", help="list the priors in the package, fetch a published one, check your own model"
+    )
+    p.set_defaults(run=priors, name=None)
+    actions = p.add_subparsers(metavar="fetch|check")
+
+    p = actions.add_parser("fetch", help="fetch a published prior")
+    p.add_argument("name", metavar="NAME")
+
+    p = actions.add_parser("check", help="does a model denoise, and images of which range? See docs/own_models.md")
+    p.add_argument("path", metavar="PATH", help="a file or folder of another library, or a prior")
+    p.add_argument(
+        "--range",
+        type=float,
+        nargs=2,
+        metavar=("LO", "HI"),
+        help="lowest and highest intensity in the model's training",
+    )
+    p.add_argument("--images", metavar="FILE.npz", help="with `images` (slice, ny, nx), instead of phantoms")
+    p.add_argument("--save", action="store_true", help="write what was said into the sidecar beside the model")
+    p.add_argument("--json", action="store_true")
+    p.add_argument("--device", choices=DEVICES, default="auto")
+    add_settings(p, "something else that the model does not say (schedule.kind=cosine, network.num_heads=4)")
+    p.set_defaults(run=check)
 
 
 def add_mask(commands: Any) -> None:

@@ -196,9 +196,9 @@ def make_sidecar(values: Mapping[str, Any], source: str) -> Sidecar:
         return Sidecar.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(p) for p in first["loc"]) or "the file"
-        reason = first["msg"].removeprefix("Value error, ")
-        raise InvalidInput(f"{source}: {where} is {first['input']!r:.80}: {reason}.") from error
+        where = ".".join(str(p) for p in first["loc"])
+        what = f"{where} is {first['input']!r:.80}: " if where else ""
+        raise InvalidInput(f"{source}: {what}{first['msg'].removeprefix('Value error, ')}.") from error
 
 
 def sidecar_path(path: Path) -> Path:
