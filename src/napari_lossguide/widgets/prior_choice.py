@@ -1,21 +1,27 @@
-"""Choice of a prior: the bundled ones, or a file. Reads headers only, so PyTorch stays out."""
+"""Choice of a prior: the bundled ones, a file or a folder. Reads headers only, so PyTorch stays out."""
 
 from pathlib import Path
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QWidget
+from qtpy.QtGui import QDragEnterEvent, QDropEvent
+from qtpy.QtWidgets import QDialog, QFileDialog, QHBoxLayout, QMenu, QPushButton, QWidget
 
+from napari_lossguide.priors.formats.registry import find_model
+from napari_lossguide.priors.formats.sidecar import Incomplete, read_sidecar, write_sidecar
 from napari_lossguide.priors.load import find_prior, list_priors, prior_info
 from napari_lossguide.types import InvalidInput, PriorInfo
 from napari_lossguide.widgets.boxes import ComboBox
+from napari_lossguide.widgets.range_dialog import RangeDialog
+
+FILES = "Priors and models (*.safetensors *.pt *.pth *.ckpt);;All files (*)"
 
 
 class PriorChoice(QWidget):
-    """Combo box of priors with a button for files.
+    """Combo box of priors with a button for files and folders, which may also be dropped on it.
 
     Attributes
     ----------
-    refused : signal ``(sentence)`` when a file is not a prior.
+    refused : signal ``(sentence)`` when a file or folder is not a prior.
     """
 
     refused = Signal(str)
@@ -30,10 +36,17 @@ class PriorChoice(QWidget):
             self._add(info, info.name)
         self._box.setCurrentIndex(min(0, self._box.count() - 1))  # with a placeholder Qt chooses none by itself
         button = QPushButton("…")
-        button.setToolTip("Use a prior from a .safetensors file, such as one trained with `lossguide train`.")
-        button.setAccessibleName("Prior from a file")
+        button.setToolTip(
+            "Use a prior from a file, such as one trained with `lossguide train`, or a model of another library: "
+            "a checkpoint, a diffusers folder, a MONAI bundle. It may also be dropped here."
+        )
+        button.setAccessibleName("Prior from a file or folder")
         button.setMaximumWidth(28)
-        button.clicked.connect(self._browse)
+        menu = QMenu(button)
+        menu.addAction("File…", self._browse)
+        menu.addAction("Folder…", self._browse_folder)
+        button.setMenu(menu)
+        self.setAcceptDrops(True)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._box, 1)
@@ -48,16 +61,16 @@ class PriorChoice(QWidget):
             If there is none.
         """
         if self._box.currentIndex() < 0:
-            raise InvalidInput("No prior is chosen; press … next to Prior and take a .safetensors file.")
+            raise InvalidInput("No prior is chosen; press … next to Prior and take a file or folder.")
         return str(self._box.currentData())
 
     def select(self, name: str) -> None:
-        """Choose a bundled prior by name or a file by path.
+        """Choose a bundled prior by name, or a file or folder by path.
 
         Raises
         ------
         InvalidInput
-            If there is no such prior or the file is not one.
+            If there is no such prior or the path is not one.
         """
         index = self._box.findData(name)
         if index < 0:
@@ -69,14 +82,53 @@ class PriorChoice(QWidget):
         title = info.name if value == info.name else f"{info.name} ({Path(value).name})"
         self._box.addItem(title, value)
         facts = [info.trained_on and f"Trained on {info.trained_on}", info.licence and f"Licence: {info.licence}"]
+        if notes := info.extra.get("notes"):
+            facts += [f"{info.extra['format']}, {info.range}", *notes]  # type: ignore[misc]
         tip = "\n".join([f for f in facts if f] or [value])
         self._box.setItemData(self._box.count() - 1, tip, 3)  # Qt.ToolTipRole
         self._box.setToolTip(tip)
 
-    def _browse(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self, "Choose a prior", "", "Priors (*.safetensors)")
-        if path:
+    def take(self, path: str) -> None:
+        """Choose a file or folder; ask for what is missing, and say why if it cannot be used."""
+        try:
             try:
                 self.select(path)
-            except InvalidInput as error:
-                self.refused.emit(str(error))
+            except Incomplete as error:
+                if not self._complete(error):
+                    raise
+                self.select(path)
+        except InvalidInput as error:
+            self.refused.emit(str(error))
+
+    def _complete(self, error: Incomplete) -> bool:
+        """Ask for the range if nothing else is missing, and write it down; False if it is not given."""
+        if not all(m.startswith("--range") for m in error.missing):
+            return False
+        dialog = RangeDialog(error.path, self)
+        if dialog.exec() != QDialog.DialogCode.Accepted:
+            return False
+        given = read_sidecar(error.path).with_settings([("range", dialog.value())])
+        find_model(error.path, given)  # refuses a range that this model cannot have
+        write_sidecar(error.path, given)
+        return True
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        """Accept one file or folder of this machine."""
+        urls = event.mimeData().urls()
+        if len(urls) == 1 and urls[0].isLocalFile():
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        """Take what was dropped."""
+        event.acceptProposedAction()
+        self.take(event.mimeData().urls()[0].toLocalFile())
+
+    def _browse(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "Choose a prior", "", FILES)
+        if path:
+            self.take(path)
+
+    def _browse_folder(self) -> None:
+        path = QFileDialog.getExistingDirectory(self, "Choose the folder of a model")
+        if path:
+            self.take(path)
