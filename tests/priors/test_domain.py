@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from tiny import tiny_denoiser
@@ -10,6 +11,7 @@ from napari_lossguide.priors.augment import noise_for
 from napari_lossguide.priors.domain import (
     REFERENCE_QUANTILE,
     ZERO_FILLED_RATIO,
+    Domain,
     NetworkDenoiser,
     estimate_scale,
     from_channels,
@@ -124,3 +126,76 @@ def test_noise_has_unit_variance_in_every_real_channel_in_sampling_and_in_traini
     assert float(noise[0, 1].var()) == pytest.approx(1, abs=0.04)
     assert float(noise[1, 0].var()) == pytest.approx(1, abs=0.04)
     assert not noise[1, 1].any()
+
+
+class Listener(torch.nn.Module):
+    """Keeps what it is given, and answers with it plus a number for each channel."""
+
+    def __init__(self, answers=(0.0,)):
+        super().__init__()
+        self.answers = torch.tensor(answers)
+
+    def forward(self, channels, level):
+        self.channels, self.level = channels, level
+        return channels + self.answers[:, None, None]
+
+
+def foreign(domain, answers=(0.0,), multiple=1):
+    info = PriorInfo("x", sigma_min=0.01, sigma_max=5.0, sigma_data=0.3, channels=1, divisible_by=multiple)
+    return NetworkDenoiser(Listener(answers), info, domain)
+
+
+def test_a_model_of_minus_one_to_one_sees_its_own_units():
+    """m = lo + (hi - lo) x, noise (hi - lo) sigma; the estimate comes back in ours."""
+    denoiser, x = foreign(Domain(1, offset=-1, gain=2), answers=[0.5]), draw(2, 8, 8)
+    d = denoiser(x, 0.7)
+    torch.testing.assert_close(denoiser.model.channels, (2 * x - 1)[:, None])
+    torch.testing.assert_close(denoiser.model.level, torch.tensor([1.4, 1.4]))
+    torch.testing.assert_close(d, x + 0.25)
+
+
+def test_limits_are_in_our_units_whatever_the_model_s():
+    denoiser, x = foreign(Domain(1, offset=-1, gain=2)), draw(1, 8, 8)
+    denoiser(x, 50.0)
+    torch.testing.assert_close(denoiser.model.level, torch.tensor([10.0]))
+    torch.testing.assert_close(denoiser.model.channels, (2 * x / 10 - 1)[:, None])
+    denoiser(x, 1e-4)
+    torch.testing.assert_close(denoiser.model.level, torch.tensor([0.02]))
+
+
+def test_one_channel_denoises_the_parts_of_a_complex_image_as_two_images():
+    denoiser, x = foreign(Domain(1, offset=0.5, gain=1), answers=[0.1]), draw(2, 8, 6, dtype=torch.complex64)
+    d = denoiser(x, 1.0)
+    torch.testing.assert_close(denoiser.model.channels, torch.cat([x.real, x.imag])[:, None] + 0.5)
+    assert denoiser.model.level.shape == (4,)
+    torch.testing.assert_close(d, x + (0.1 + 0.1j))
+
+
+def test_three_channels_see_a_grey_image_and_are_averaged():
+    denoiser, x = foreign(Domain(3), answers=[0.0, 0.3, 0.6]), draw(2, 8, 8)
+    torch.testing.assert_close(denoiser(x, 1.0), x + 0.3)
+    assert denoiser.model.channels.shape == (2, 3, 8, 8)
+    assert (denoiser.model.channels == x[:, None]).all()
+    torch.testing.assert_close(denoiser(x + 2j * x, 1.0), x + 2j * x + (0.3 + 0.3j))
+
+
+def test_two_channels_only_scale_and_a_real_image_keeps_an_imaginary_channel_of_zeros():
+    denoiser, x = foreign(Domain(2, gain=3), answers=[0.3, 0.6]), draw(1, 8, 8)
+    torch.testing.assert_close(denoiser(x, 1.0), x + 0.1)
+    assert not denoiser.model.channels[:, 1].any()
+    torch.testing.assert_close(denoiser(x + 0j, 1.0), x + (0.1 + 0.2j))
+
+
+@pytest.mark.parametrize("shape", [(17, 22), (16, 31), (24, 16)])
+def test_sides_are_padded_by_reflection_and_cut_again(shape):
+    denoiser, x = foreign(Domain(1, multiple=8), multiple=8), draw(1, *shape)
+    torch.testing.assert_close(denoiser(x, 1.0), x, atol=0, rtol=0)
+    seen = denoiser.model.channels[0, 0].numpy()
+    margins = [((-n % 8) // 2, -n % 8 - (-n % 8) // 2) for n in shape]
+    np.testing.assert_array_equal(seen, np.pad(x[0].numpy(), margins, mode="reflect"))
+
+
+def test_our_own_domain_changes_nothing():
+    for x in (draw(2, 9, 7), draw(2, 9, 7, dtype=torch.complex64)):
+        assert torch.equal(Domain().to_network(x), to_channels(x))
+        assert torch.equal(Domain().from_network(to_channels(x), x), x)
