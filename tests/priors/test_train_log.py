@@ -71,7 +71,9 @@ def test_a_log_is_cut_to_what_the_checkpoint_knows(tmp_path):
     assert LogFile(path, 10_000).size == path.stat().st_size == 24  # never made longer
 
 
-@pytest.mark.parametrize(("minutes", "left"), [(0.4, "under 1 min left"), (75.2, "75 min left"), (300, "5.0 h left")])
+@pytest.mark.parametrize(
+    ("minutes", "left"), [(0, "done"), (0.4, "under 1 min left"), (75.2, "75 min left"), (300, "5.0 h left")]
+)
 def test_a_row_in_words(minutes, left):
     text = in_words(ROW | {"minutes_left": minutes})
     assert text == f"step 40 of 200   {left}   loss 0.1235   learning rate 0.0012"

@@ -120,10 +120,19 @@ def in_words(row: Mapping[str, Any]) -> str:
     left = row["minutes_left"]
     parts = [
         f"step {row['step']} of {row['steps']}",
-        f"{left / 60:.1f} h left" if left >= 120 else f"{left:.0f} min left" if left >= 1 else "under 1 min left",
+        in_time(left),
         f"loss {row['loss']:.4f}",
         f"learning rate {row['learning_rate']:.2g}",
     ]
     if "psnr" in row:
         parts.append(f"validation PSNR {row['psnr']:.2f} dB (half-life {row['halflife']:g})")
     return "   ".join(parts)
+
+
+def in_time(minutes: float) -> str:
+    """What is left, in words."""
+    if minutes == 0:
+        return "done"
+    if minutes < 1:
+        return "under 1 min left"
+    return f"{minutes:.0f} min left" if minutes < 120 else f"{minutes / 60:.1f} h left"

@@ -137,7 +137,7 @@ def test_the_report_counts_and_warns(data):
     } or "p2_T1.nii.gz" in {d["name"] for d in report["dropped"]}
     warnings = "\n".join(report["warnings"])
     assert "Only 4 patients" in warnings and "1 file not used, unreadable: cut.nii.gz." in warnings
-    assert "smaller than the views of 32 pixels" in warnings
+    assert "smaller than the views of 32 pixels" in warnings and '"size": 32,' in warnings
     text = in_words(report)
     assert "4 patients" not in text.splitlines()[0] and "validation" in text and "warning" in text
     assert set(report["sizes"]) == {"28 x 24", "20 x 24", "20 x 28"}

@@ -96,9 +96,10 @@ def warnings(cache: SliceCache, report: Mapping[str, Any], smallest_view: int) -
     ]
     small = sum(u.count for u in cache.units if u.side < smallest_view)
     if small:
+        fits = max(32, min(u.side for u in cache.units if u.count) // 16 * 16)
         said.append(
             f"{small} slices are smaller than the views of {smallest_view} pixels and will be blurred up to them; "
-            f'smaller views: --set \'views=[{{"size": 64, "batch": 16}}]\'.'
+            f'smaller views: --set \'views=[{{"size": {fits}, "batch": 16}}]\'.'
         )
     notes = Counter(note for u in cache.units for note in u.notes)
     return said + [f"In {count} stack{'s' if count > 1 else ''}: {note}." for note, count in notes.most_common(5)]
