@@ -36,7 +36,7 @@ def cut_slices(stack: Stack, options: FolderOptions) -> Cut:
     """Choose, resample, pad and scale the slices of a stack.
 
     A slice is resampled to square pixels of the finer side's size, padded with zeros around its middle to a square, and
-    resampled down if that is larger than ``options.largest``; nothing is cropped, and no pixel is smaller than that side.
+    resampled down if that is larger than ``options.largest``; nothing is cropped.
     """
     tops = np.array([np.quantile(image, REFERENCE_QUANTILE) for image in stack.images])
     typical = float(np.median(tops[tops > 0])) if (tops > 0).any() else 0.0
