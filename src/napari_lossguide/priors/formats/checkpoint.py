@@ -139,11 +139,32 @@ def read_safetensors_header(path: Path) -> dict[str, Shape]:
 
 def choose(tree: Mapping[str, Any]) -> tuple[str, dict[str, Shape]]:
     """The entry with the best weights, and its shapes; the whole tree if no entry holds any."""
+    if names := shadow_names(tree):
+        return "ema", {**tensors_of(tree["model"]), **dict(zip(names, tree["ema"]["shadow_params"], strict=True))}
     for name in (*AVERAGED, *LAST):
         inner = tree.get(name)
         if isinstance(inner, Mapping) and (shapes := tensors_of(inner)):
             return name, shapes
     return "", tensors_of(tree)
+
+
+def shadow_names(tree: Mapping[str, Any]) -> list[str]:
+    """Names of averaged weights that are a list, as in score_sde: those of ``model`` that can be trained, in order."""
+    averaged, last = tree.get("ema"), tree.get("model")
+    shadow = averaged.get("shadow_params") if isinstance(averaged, Mapping) else None
+    if not isinstance(shadow, list) or not isinstance(last, Mapping):
+        return []
+    names, left = [], [shape_of(v) for v in shadow]
+    for name, value in last.items():
+        if left and shape_of(value) == left[0]:
+            names.append(str(name))
+            left.pop(0)
+    return [] if left else names
+
+
+def shape_of(tensor: Any) -> tuple[int, ...]:
+    """Of a tensor, or of the shape that stands for it."""
+    return tuple(tensor) if isinstance(tensor, Shape) else tuple(tensor.shape)
 
 
 def tensors_of(tree: Mapping[str, Any]) -> dict[str, Shape]:
@@ -194,6 +215,8 @@ def read_state(found: Contents) -> dict[str, Tensor]:
 
     everything = read_all(found.path)
     state = everything[found.entry] if found.entry else everything
+    if found.entry and (names := shadow_names(everything)):
+        state = {**everything["model"], **dict(zip(names, state["shadow_params"], strict=True))}
     tensors = {k: v for k, v in state.items() if isinstance(v, torch.Tensor)}
     return {k.removeprefix(found.prefix): v.float() if v.is_floating_point() else v for k, v in tensors.items()}
 

@@ -16,6 +16,7 @@ from napari_lossguide.priors.formats.diffusers_folder import DiffusersFolder
 from napari_lossguide.priors.formats.edm import EDM
 from napari_lossguide.priors.formats.guided_diffusion import GuidedDiffusion
 from napari_lossguide.priors.formats.monai_bundle import MonaiBundle
+from napari_lossguide.priors.formats.score_sde import ScoreSDE
 from napari_lossguide.priors.formats.sidecar import Incomplete, Sidecar, read_sidecar
 from napari_lossguide.priors.formats.thesis import Thesis
 from napari_lossguide.types import InvalidInput, PriorInfo
@@ -66,7 +67,7 @@ class Format(Protocol):
 
 
 # The first that recognises a path takes it: the more particular before the more general.
-FORMATS: tuple[Format, ...] = (DiffusersFolder(), MonaiBundle(), Thesis(), GuidedDiffusion(), EDM())
+FORMATS: tuple[Format, ...] = (DiffusersFolder(), MonaiBundle(), Thesis(), GuidedDiffusion(), EDM(), ScoreSDE())
 
 
 @dataclass(frozen=True)
