@@ -48,6 +48,7 @@ def loaded_by(code: str, names: tuple[str, ...]) -> list[str]:
         "operators.conjugate_gradient",
         "data.training.report",
         "priors.load",
+        "priors.formats.registry",
         "priors.published",
         "priors.train_config",
         "guidance.classifier",
@@ -82,6 +83,7 @@ def test_the_package_itself_is_light_and_offers_reconstruct() -> None:
     [
         ["methods"],
         ["priors"],
+        ["priors", "check", "absent.pt"],
         ["mask", "--type", "random", "--shape", "32x32", "-o", "m.npy"],
         ["recon", "--help"],
         ["train", "--data", "absent", "--out", "absent"],
