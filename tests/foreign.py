@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import zlib
 from pathlib import Path
@@ -53,8 +52,8 @@ RECORDED = Path(__file__).parent / "priors" / "formats" / "recorded"
 
 def recorded_shapes(name: str) -> dict[str, tuple[int, ...]]:
     """Names and shapes of the weights of a model, as the original code makes them."""
-    with gzip.open(RECORDED / "shapes.json.gz", "rt") as f:
-        return {k: tuple(v) for k, v in json.load(f)[name].items()}
+    with np.load(RECORDED / "shapes.npz") as f:
+        return {k: tuple(v) for k, v in json.loads(f["json"].tobytes())[name].items()}
 
 
 def recorded_output(name: str) -> torch.Tensor:
