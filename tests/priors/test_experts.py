@@ -4,6 +4,7 @@ import pytest
 import torch
 from tiny import tiny_unet
 
+from napari_lossguide.cli import main
 from napari_lossguide.priors.experts import ByNoise, build_network, join_priors
 from napari_lossguide.priors.load import load_prior, save_prior
 from napari_lossguide.priors.local_network import LocalNet
@@ -119,3 +120,13 @@ def test_priors_of_other_scale_are_not_joined(two_files, tmp_path):
 def test_noise_level_of_the_change_is_checked(two_files, tmp_path, below):
     with pytest.raises(InvalidInput, match="below"):
         join_priors(*two_files, below, tmp_path / "both.safetensors")
+
+
+def test_the_shell_joins_two_priors(two_files, tmp_path, capsys):
+    out = tmp_path / "both.safetensors"
+    argv = ["priors", "join", *map(str, two_files), "--below", "0.2", "-o", str(out)]
+    assert main(argv) == 0
+    assert "up to sigma 0.2" in capsys.readouterr().out
+    assert load_prior(str(out)).model.network.below == 0.2
+    assert main([*argv[:-1], str(two_files[0])]) == 2
+    assert "also an input" in capsys.readouterr().err

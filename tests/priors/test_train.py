@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from napari_lossguide.priors.load import load_prior, read_header
+from napari_lossguide.priors.local_network import LocalNet
 from napari_lossguide.priors.train import Trainer
 from napari_lossguide.priors.train_config import TrainConfig
 from napari_lossguide.priors.train_data import Samples, batches, open_data
@@ -180,6 +181,31 @@ def test_training_brings_the_loss_down(data, tmp_path):
     source = batches(trainer.samples, 0, trainer.processes)
     losses = [trainer.train_step(source) for _ in range(60)]
     assert np.mean(losses[-10:]) < 0.5 * np.mean(losses[:5])
+
+
+FINE = {"width": 8, "blocks": 1, "below": 0.2}
+
+
+def test_a_network_for_low_noise_is_trained_beside_the_u_net(data, tmp_path):
+    """p_mean is at the change, so both see images; what is exported has both, and can be started from."""
+    trainer, _ = run(data, tmp_path / "a", fine=FINE, p_mean=math.log(0.2), steps=6)
+    network = load_prior(str(trainer.path)).model.network
+    assert network.config == config(fine=FINE).network()
+    fresh = training(data, tmp_path / "b", fine=FINE).model.network
+    for name in ("fine.head.weight", "coarse.head.weight"):
+        assert not torch.equal(network.state_dict()[name], fresh.state_dict()[name])
+    training(data, tmp_path / "c", fine=FINE, initial=str(trainer.path))
+
+
+def test_a_network_for_low_noise_is_trained_alone(data, tmp_path):
+    trainer, _ = run(data, tmp_path, widths=(), fine=FINE, sigma_max=0.3)
+    assert type(load_prior(str(trainer.path)).model.network) is LocalNet
+    assert max(float(trainer.samples[step, 0][2]) for step in range(40)) == pytest.approx(0.3)
+
+
+def test_a_training_needs_a_network():
+    with pytest.raises(ValueError, match="widths names no level"):
+        config(widths=())
 
 
 def test_every_step_and_every_place_in_it_sees_another_image(data, tmp_path):

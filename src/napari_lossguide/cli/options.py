@@ -8,10 +8,11 @@ from typing import Any, NoReturn
 
 from napari_lossguide import __version__
 from napari_lossguide.cli.commands import demo, info, mask, methods, metrics, priors
-from napari_lossguide.cli.priors import check
+from napari_lossguide.cli.priors import check, join
 from napari_lossguide.cli.recon import recon
 from napari_lossguide.cli.sample import sample
 from napari_lossguide.cli.train import train
+from napari_lossguide.cli.train_classifier import train_classifier
 from napari_lossguide.types import InvalidInput
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -34,6 +35,7 @@ def parser() -> Parser:
     add_mask(commands)
     add_sample(commands)
     add_train(commands)
+    add_train_classifier(commands)
 
     p = commands.add_parser(
         "metrics", help="compare an image with its reference: PSNR, SSIM, NMSE of the volume, as fastMRI"
@@ -99,7 +101,14 @@ def add_priors(commands: Any) -> None:
         "priors", help="list the priors in the package, fetch a published one, check your own model"
     )
     p.set_defaults(run=priors, name=None)
-    actions = p.add_subparsers(metavar="fetch|check")
+    actions = p.add_subparsers(metavar="fetch|check|join")
+
+    p = actions.add_parser("join", help="one prior of two: one network for low noise, one above; see docs/training.md")
+    p.add_argument("coarse", metavar="COARSE.safetensors")
+    p.add_argument("fine", metavar="FINE.safetensors")
+    p.add_argument("--below", type=float, default=0.1, metavar="SIGMA", help="FINE is taken up to it (0.1)")
+    p.add_argument("-o", "--output", required=True, metavar="OUT.safetensors")
+    p.set_defaults(run=join)
 
     p = actions.add_parser("fetch", help="fetch a published prior")
     p.add_argument("name", metavar="NAME")
@@ -171,6 +180,17 @@ def add_train(commands: Any) -> None:
     p.add_argument("--json", action="store_true", help="progress as one JSON object a line")
     add_settings(p, "a key of the configuration (steps=2000, folder.plane=axial)")
     p.set_defaults(run=train)
+
+
+def add_train_classifier(commands: Any) -> None:
+    """``lossguide train-classifier``."""
+    p = commands.add_parser(
+        "train-classifier", help="train a classifier of contrast and plane on the encoder of a prior"
+    )
+    p.add_argument("config", metavar="CONFIG.toml")
+    p.add_argument("--data", required=True, metavar="FOLDER", help="with the training files")
+    p.add_argument("--out", required=True, metavar="FOLDER", help="for what is drawn and for the classifier")
+    p.set_defaults(run=train_classifier)
 
 
 def add_mask_options(p: argparse.ArgumentParser, seed: str, axis: str) -> None:

@@ -1,4 +1,4 @@
-"""``lossguide priors check``: a user's own model looked at, described and tried."""
+"""``lossguide priors check`` and ``join``: a user's own model looked at, described and tried; two made one."""
 
 from __future__ import annotations
 
@@ -49,6 +49,19 @@ def check(args: argparse.Namespace) -> None:
         print(to_json(facts(path, denoiser.info) | found.values() | {"saved": saved}))
     else:
         print_report(denoiser.info, found, saved)
+
+
+def join(args: argparse.Namespace) -> None:
+    """Write one prior of two."""
+    from napari_lossguide.cli.files import output_file
+
+    out = output_file(args.output, ".safetensors", args.coarse, args.fine)
+
+    from napari_lossguide.priors.experts import join_priors
+    from napari_lossguide.priors.load import find_prior
+
+    join_priors(find_prior(args.coarse), find_prior(args.fine), args.below, out)
+    print(f"{out}: {args.fine} up to sigma {args.below:g}, {args.coarse} above")
 
 
 def images_of(name: str | None, side: int) -> np.ndarray:

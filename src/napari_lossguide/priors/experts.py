@@ -87,8 +87,7 @@ def join_priors(coarse: Path, fine: Path, below: float, out: Path) -> None:
         )
     if not infos[0].sigma_min < below < infos[0].sigma_max:
         raise InvalidInput(f"below = {below:g} must be between {infos[0].sigma_min:g} and {infos[0].sigma_max:g}.")
-    networks = [load_prior(str(path)).model.network for path in (coarse, fine)]
-    both = ByNoise(*networks, below)
+    both = ByNoise(load_prior(str(coarse)).model.network, load_prior(str(fine)).model.network, below)
     steps = {"steps": infos[0].extra.get("steps", 0), "fine_steps": infos[1].extra.get("steps", 0)}
     facts = {"sigma_data": infos[0].sigma_data, "licence": infos[0].licence, "trained_on": infos[0].trained_on}
     save_prior(out, both.state_dict(), both.config, {"name": out.stem, **facts, **steps})

@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from napari_lossguide.priors.experts import build_network
 from napari_lossguide.priors.load import load_prior
-from napari_lossguide.priors.network import UNet
 from napari_lossguide.priors.precond import EDMPrecond, edm_weight
 from napari_lossguide.priors.processes import Processes
 from napari_lossguide.priors.train_average import Averages, State
@@ -63,7 +63,7 @@ class Trainer:
         out.mkdir(parents=True, exist_ok=True)
         with torch.random.fork_rng(devices=[]):  # initial weights only; every later draw has its own generator
             torch.manual_seed(config.seed)
-            net = UNet(2, config.widths, config.blocks, config.heads)
+            net = build_network(config.network())
         self.model = EDMPrecond(net, config.sigma_data).to(self.device, memory_format=torch.channels_last)
         self.before = self.start_from(config.initial) if config.initial else 0
         self.averages = Averages(self.model, config.ema_halflives)
@@ -191,7 +191,7 @@ class Trainer:
     def denoiser(self, state: State) -> EDMPrecond:
         """A model of its own with these weights."""
         with torch.random.fork_rng(devices=[]):
-            model = EDMPrecond(UNet(**self.model.network.config), self.config.sigma_data)
+            model = EDMPrecond(build_network(self.model.network.config), self.config.sigma_data)
         model.load_state_dict(state)
         return model.to(self.device, memory_format=torch.channels_last).eval()
 

@@ -34,6 +34,15 @@ class ViewSize(BaseModel):
     share: float = Field(1.0, gt=0, description="how often it is taken, relative to the other sizes")
 
 
+class FineNetwork(BaseModel):
+    """The expert of low noise levels, ``local_network.LocalNet``."""
+
+    model_config = ConfigDict(extra="forbid")
+    width: int = Field(48, ge=8, description="features")
+    blocks: int = Field(7, ge=1, description="residual blocks")
+    below: float = Field(0.1, gt=0, description="noise level up to which it is taken, if there is a U-Net beside it")
+
+
 class TrainConfig(BaseModel):
     """Everything that decides a training run; read from TOML."""
 
@@ -43,12 +52,16 @@ class TrainConfig(BaseModel):
     train: list[SliceFile] = Field([], description="files to train on; none: all that the data folder holds")
     validation: list[str] = Field([], description="files to measure on, beside `train`")
     folder: FolderOptions = Field(FolderOptions(), description="how scans become slices")
-    widths: tuple[int, ...] = Field((64, 96, 128, 192), description="features per level, finest first, multiples of 8")
+    widths: tuple[int, ...] = Field(
+        (64, 96, 128, 192), description="features per level of the U-Net, finest first, multiples of 8; none: no U-Net"
+    )
     blocks: int = Field(1, ge=1, description="residual blocks of each level")
     heads: int = Field(4, ge=1, description="attention heads at the coarsest level")
+    fine: FineNetwork | None = Field(None, description="a second network for low noise, beside the U-Net or alone")
     sigma_data: float = Field(0.25, gt=0, description="standard deviation of a channel of the scaled images")
     p_mean: float = Field(-1.6, description="mean of ln sigma in training")
     p_std: float = Field(1.4, gt=0, description="standard deviation of ln sigma in training")
+    sigma_max: float = Field(math.inf, gt=0, description="larger draws of sigma are set to this")
     steps: int = Field(10000, ge=1, description="optimiser steps at most")
     minutes: float = Field(
         math.inf, gt=0, description="wall-clock budget over all resumed parts; the learning rate follows it"
@@ -72,6 +85,7 @@ class TrainConfig(BaseModel):
     tensorboard: bool = Field(True, description="write curves and pictures for TensorBoard if it is installed")
     workers: int = Field(0, ge=0, description="processes that draw training views; 0: the training process itself")
     complex_fraction: float = Field(0.5, ge=0, le=1, description="views that get a phase")
+    plain_fraction: float = Field(0.3, ge=0, le=1, description="views that are not warped: as sharp as their source")
     views: list[ViewSize] = Field([ViewSize(size=128, batch=8)], min_length=1, description="sizes of training views")
     licence: str = Field("", description="of the weights")
     trained_on: str = Field("", description="attribution of the training images")
@@ -82,8 +96,18 @@ class TrainConfig(BaseModel):
             raise ValueError(
                 "validation names files, but train does not; with a whole folder the split is made by patient"
             )
+        if not self.widths and self.fine is None:
+            raise ValueError("widths names no level, and there is no fine network either")
         if self.export != "best" and self.export not in self.ema_halflives:
             raise ValueError(f"export = {self.export} is none of ema_halflives = {list(self.ema_halflives)}")
+
+    def network(self) -> dict[str, Any]:
+        """Configuration of the raw network, for ``experts.build_network``; two channels: real and imaginary part."""
+        coarse = {"channels": 2, "widths": list(self.widths), "blocks": self.blocks, "heads": self.heads}
+        if self.fine is None:
+            return coarse
+        fine = {"channels": 2, "width": self.fine.width, "blocks": self.fine.blocks}
+        return {"channels": 2, "coarse": coarse, "fine": fine, "below": self.fine.below} if self.widths else fine
 
     @classmethod
     def read(cls, path: str | os.PathLike[str], settings: Iterable[tuple[str, Any]] = ()) -> TrainConfig:
@@ -142,5 +166,5 @@ def preset_path(name: str) -> Path:
 def same_network(config: TrainConfig, other: Mapping[str, Any]) -> list[str]:
     """Keys in which another configuration, as JSON, asks for other weights than this one."""
     ours = config.model_dump(mode="json")
-    keys = ("widths", "blocks", "heads", "sigma_data", "ema_halflives")
+    keys = ("widths", "blocks", "heads", "fine", "sigma_data", "ema_halflives")
     return [key for key in keys if ours[key] != other.get(key)]

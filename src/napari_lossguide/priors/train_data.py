@@ -140,9 +140,11 @@ class Samples(Dataset[tuple[Tensor, Tensor, Tensor]]):
         c, (step, number) = self.config, key
         rng = generator(c.seed, step, number + 1)
         slices = self.sets[weighted_choice(self.shares, rng)].draw(rng)[None]
-        augmentation = Augmentation(size=self.view(step).size, complex_fraction=c.complex_fraction)
+        augmentation = Augmentation(
+            size=self.view(step).size, complex_fraction=c.complex_fraction, plain_fraction=c.plain_fraction
+        )
         x0 = random_views(slices, augmentation, rng)
-        sigma = (c.p_mean + c.p_std * torch.randn((), generator=rng)).exp()
+        sigma = (c.p_mean + c.p_std * torch.randn((), generator=rng)).exp().clamp(max=c.sigma_max)
         return x0[0], (x0 + sigma * noise_for(x0, rng))[0], sigma
 
 

@@ -63,7 +63,7 @@ def export_prior(
 
     Parameters
     ----------
-    network : constructor arguments of the UNet.
+    network : configuration of the raw network.
     before : steps of the prior that the training started from.
     """
     facts = {
