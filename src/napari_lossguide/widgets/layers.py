@@ -29,8 +29,10 @@ from napari_lossguide.widgets.views import (
 
 if TYPE_CHECKING:
     from napari_lossguide.recon.result import Result
+    from napari_lossguide.recon.samples import Samples
 
 ACQUIRED = (0.21, 0.72, 1.0, 1.0)  # red, green, blue, opacity of the points a mask acquires
+SAMPLES = "Samples (preview)"
 Spacing = tuple[float, float, float]
 
 
@@ -204,6 +206,54 @@ def update_preview(
     limits = contrast_limits or _limits(image)
     place: dict[str, Any] = {"name": name, "role": "preview", "scale": spacing}
     return show_image(viewer, stack, metadata=metadata, contrast_limits=limits, **place)
+
+
+def update_samples(viewer: Any, images: np.ndarray, *, first: int, count: int) -> Image:
+    """Put magnitudes, float32 (B, ny, nx), into the preview of a stack of samples, which is added by the first call.
+
+    Parameters
+    ----------
+    viewer : napari's viewer or viewer model.
+    images : estimates of a batch.
+    first : number of its first image in the stack.
+    count : images in the stack.
+    """
+    layer = find_layer(viewer, "samples preview", SAMPLES)
+    shape = images.shape[1:] if count == 1 else (count, *images.shape[1:])
+    if layer is None or layer.data.shape != shape:
+        stack = np.zeros((count, *images.shape[1:]), np.float32)
+        place: dict[str, Any] = {"name": SAMPLES, "role": "samples preview", "scale": (1.0, 1.0, 1.0)}
+        layer = show_image(viewer, stack, contrast_limits=(0.0, 1.0), **place)
+        if count > 1:
+            viewer.dims.set_point(viewer.dims.ndim - 3, float(first))
+    if count == 1:
+        layer.data[...] = images[0]
+    else:
+        layer.data[first : first + len(images)] = images
+    layer.refresh(highlight=False, extent=False)
+    return layer
+
+
+def add_samples(viewer: Any, samples: "Samples", name: str) -> Image:
+    """Show the magnitudes of samples; the layer carries what is needed to save them or to draw them again.
+
+    A preview becomes this layer, unless there is one of this name already.
+    """
+    kept = {
+        "result": samples,
+        "recipe": samples.recipe.to_json(),
+        "seed": samples.recipe.seed,
+        "provenance": dict(samples.provenance),
+    }
+    preview = find_layer(viewer, "samples preview", SAMPLES)
+    if preview is not None and find_layer(viewer, "samples", name) is None:
+        held(preview).update(role="samples", name=name)
+        preview.name = name
+    elif preview is not None:
+        viewer.layers.remove(preview)
+    shown = view(samples.images, "magnitude")
+    place: dict[str, Any] = {"name": name, "role": "samples", "scale": (1.0, 1.0, 1.0)}
+    return show_image(viewer, shown, metadata=kept, contrast_limits=(0.0, 1.0), **place)
 
 
 def remove_layer(viewer: Any, role: str, name: str) -> None:

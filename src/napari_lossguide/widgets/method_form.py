@@ -8,6 +8,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QFormLayout, QGroupBox, QToolButton, QVBoxLayout, QWidget
 
 from napari_lossguide.recon.methods import Method
+from napari_lossguide.widgets.editors import extra
 from napari_lossguide.widgets.forms import ParamsForm
 
 LIVE_TITLE = "Live: takes effect at the next step"
@@ -53,9 +54,14 @@ class MethodForm(QWidget):
         next(form for p, form in self._forms if p == part and own in form.values()).set_values({own: value})
 
     def _names(self, *, front: bool) -> list[str]:
-        """Full names of the parameters that are not live: the steps, and all of a classical method, come in front."""
-        rest = [name for name in self._method.params() if name not in self._method.live_knobs]
-        return [n for n in rest if (n == "schedule.steps" or not self._method.needs_prior) == front]
+        """Full names of the parameters that are not live.
+
+        The steps, what is marked so, and all of a classical method come in front.
+        """
+        params = self._method.params()
+        rest = [name for name in params if name not in self._method.live_knobs]
+        marked = [n for n in rest if n == "schedule.steps" or extra(params[n]).get("front")]
+        return [n for n in rest if (n in marked or not self._method.needs_prior) == front]
 
     def _live_group(self) -> QGroupBox | None:
         content = self._section(sorted(self._method.live_knobs))  # guidance before sampler

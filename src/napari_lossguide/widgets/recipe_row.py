@@ -24,6 +24,7 @@ class RecipeRow(QWidget):
     load : takes the path of a recipe.
     say : shows a sentence.
     attempt : context that shows what goes wrong inside.
+    command : of the shell that runs such a recipe.
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class RecipeRow(QWidget):
         load: Callable[[str], None],
         say: Callable[[str], None],
         attempt: Callable[[], AbstractContextManager[None]],
+        command: str = "lossguide recon",
     ) -> None:
         super().__init__()
         self._recipe, self._load, self._say, self._attempt = recipe, load, say, attempt
@@ -40,7 +42,7 @@ class RecipeRow(QWidget):
         buttons = (
             (
                 "Copy recipe",
-                "Copy all that decides this run, as JSON for `lossguide recon --recipe`.",
+                f"Copy all that decides this run, as JSON for `{command} --recipe`.",
                 self.copy,
             ),
             ("Save recipe…", "Save the recipe as a file.", self.ask_and_save),

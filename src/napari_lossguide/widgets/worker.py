@@ -26,9 +26,10 @@ from napari_lossguide.widgets.smooth import WindowFirst
 if TYPE_CHECKING:
     from napari_lossguide.recon.live import Live
     from napari_lossguide.recon.result import Progress, Result
+    from napari_lossguide.recon.samples import Samples
 
     Say = Callable[[str], None]
-    Start = Callable[[Say], Generator[Progress, None, Result]]
+    Start = Callable[[Say], Generator[Progress, None, Result | Samples]]
 
 LOG = logging.getLogger(__name__)
 RATE = 15.0  # per second
@@ -59,7 +60,10 @@ class Point:
 
 @dataclass(frozen=True)
 class Preview:
-    """A picture on its way to the canvas: float32 magnitude (ny, nx) of the given slice (from 0) at the given step."""
+    """A picture on its way to the canvas: float32 magnitude (ny, nx) of the given slice (from 0) at the given step.
+
+    Of samples: (B, ny, nx) of a batch that begins with the given sample.
+    """
 
     slice: int
     step: int
@@ -96,7 +100,7 @@ class Run:
         self.mailbox = Mailbox(preview)
         self.points: deque[Point] = deque()
         self.note = ""  # what the thread is doing before the first step
-        self.outcome: Result | Failure | None = None
+        self.outcome: Result | Samples | Failure | None = None
         self.begun, self.ended = threading.Event(), threading.Event()
 
     def __repr__(self) -> str:
@@ -113,7 +117,7 @@ class Run:
         if isinstance(self.outcome, Failure):
             free_gpu_cache()
 
-    def _walk(self) -> Result:
+    def _walk(self) -> Result | Samples:
         self.live.checkpoint()
         steps = self.start(self._say)
         try:
@@ -172,8 +176,8 @@ class Job(QObject):
 
     Parameters
     ----------
-    start : called in the thread, gives the generator of `Progress` that returns a `Result`. Import torch in it. Its
-        argument is a function that takes a note for the person who waits ("Loading PyTorch…").
+    start : called in the thread, gives the generator of `Progress` that returns a `Result` or `Samples`. Import torch
+        in it. Its argument is a function that takes a note for the person who waits ("Loading PyTorch…").
     live : the knobs; `cancel` goes through them.
     title : what napari calls the task.
     preview : fetch pictures; may be changed during the run by `set_preview`.
@@ -184,7 +188,7 @@ class Job(QObject):
     noted(str) : what the thread is doing before the first step.
     progressed(list[Point]) : the steps since the last tick.
     previewed(Preview) : the newest picture.
-    ended(Result | Failure) : exactly once.
+    ended(Result | Samples | Failure) : exactly once.
     """
 
     noted = Signal(str)
