@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_lossguide.priors.check import SIGMAS, check_denoiser, measure, phantoms, scaled
+from napari_lossguide.priors.check import SIGMAS, Level, better_reading, check_denoiser, measure, phantoms, scaled
 from napari_lossguide.priors.domain import Domain, NetworkDenoiser
 from napari_lossguide.priors.formats.sidecar import Schedule
 from napari_lossguide.priors.load import load_prior
@@ -99,6 +99,19 @@ def test_shrinking_alone_is_not_denoising():
     info = PriorInfo("x", 0.002, 80, 0.25, 2, 8)
     report = check_denoiser(NetworkDenoiser(EDMPrecond(network, 0.25), info), phantoms(48))
     assert report.verdict == "does not denoise" and "than a paler image" in report.words[0]
+
+
+@pytest.mark.parametrize(("there", "found"), [((15.0, 10.5, 12.0), True), ((15.0, 9.5, 12.0), False)])
+def test_a_reading_must_not_lose_at_any_noise_level(monkeypatch, there, found):
+    """Better on average is not enough: phantoms are not what a model was trained on."""
+    denoiser = prior(FewImages(-1, 1), -1, 1)
+
+    def canned(other, x0, sigmas):
+        after = (10.0, 10.0, 10.0) if other is denoiser else there
+        return [Level(s, 5.0, 6.0, a) for s, a in zip(sigmas, after, strict=True)]
+
+    monkeypatch.setattr("napari_lossguide.priors.check.measure", canned)
+    assert (better_reading(denoiser, torch.zeros(1, 8, 8)) is not None) == found
 
 
 def test_an_estimate_that_is_not_finite_is_not_one():

@@ -5,12 +5,15 @@ DDPM++ and NCSN++ with a residual input pyramid: outputs recorded from an adapta
 score_sde's published constructor; its own code and weights were not run.
 """
 
+from pathlib import Path
+
 import pytest
 import torch
 from foreign import draw, randomise, recorded_output, recorded_state, sidecar
 
 from napari_lossguide.priors.formats.edm_network import EDMNetwork
 from napari_lossguide.priors.formats.registry import find_model
+from napari_lossguide.priors.formats.score_sde_names import edm_names
 from napari_lossguide.priors.load import load_prior, prior_info
 from napari_lossguide.types import InvalidInput
 
@@ -99,6 +102,19 @@ def test_variance_exploding_noise_and_uncentred_images(tmp_path):
     denoiser = load_prior(str(path))
     torch.testing.assert_close(denoiser(x, sigma), torch.complex(d[:, 0], d[:, 1]), rtol=1e-4, atol=1e-4)
     assert denoiser.info.sigma_max == pytest.approx(378)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "fir"),
+    [
+        ("edm/DDPM++", {"fourier": False, "residual": False}, False),
+        ("edm/NCSN++", {"fourier": True, "residual": False}, True),
+        ("edm/NCSN++", {"fourier": False, "residual": True}, True),
+    ],
+)
+def test_the_filter_as_the_kind_of_network_tells_it(name, kind, fir):
+    state = numbered(recorded_state(name), **kind)
+    assert edm_names({k: tuple(v.shape) for k, v in state.items()}, Path("x.pth")).fir == fir
 
 
 def test_the_filter_can_be_told(tmp_path):
