@@ -77,7 +77,7 @@ def add_recon(commands: Any) -> None:
     p.add_argument(
         "--noise-std", type=float, metavar="S", help="noise of the k-space, E|n|^2 = S^2, instead of an estimate"
     )
-    p.add_argument("--prior", metavar="NAME", help="a bundled prior or a .safetensors file (brain)")
+    p.add_argument("--prior", metavar="NAME", help="a bundled prior, a prior's file or another library's model (brain)")
     p.add_argument("--method", metavar="NAME", help="see `lossguide methods` (prox-ddim)")
     p.add_argument("--steps", type=int, metavar="N", help="network evaluations, or iterations of a classical method")
     p.add_argument("--samples", type=int, metavar="P", help="posterior samples; the image is their mean (1)")
@@ -150,7 +150,7 @@ def add_sample(commands: Any) -> None:
     )
     p.add_argument("-o", "--output", required=True, metavar="OUT.npz")
     p.add_argument("--png", metavar="GRID.png", help="the magnitudes as one picture too")
-    p.add_argument("--prior", metavar="NAME", help="a bundled prior or a .safetensors file (brain)")
+    p.add_argument("--prior", metavar="NAME", help="a bundled prior, a prior's file or another library's model (brain)")
     p.add_argument("--shape", type=parse_shape, metavar="NYxNX", help="size of an image (128x128)")
     p.add_argument("--count", type=int, metavar="N", help="number of images (4)")
     kind = p.add_mutually_exclusive_group()
