@@ -171,6 +171,9 @@ def test_training_refuses_to_start_from_another_network(unbroken, data, tmp_path
         training(data, tmp_path, initial=start, widths=(16, 16))
     with pytest.raises(InvalidInput, match="no prior 'nobody'"):
         training(data, tmp_path, initial="nobody")
+    torch.save({"ema": {"weight": torch.zeros(2)}}, tmp_path / "theirs.pt")
+    with pytest.raises(InvalidInput, match=r"theirs\.pt' is of another library"):
+        training(data, tmp_path, initial=str(tmp_path / "theirs.pt"))
 
 
 def test_training_brings_the_loss_down(data, tmp_path):

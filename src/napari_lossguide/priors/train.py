@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from napari_lossguide.priors.experts import build_network
-from napari_lossguide.priors.load import load_prior
+from napari_lossguide.priors.load import find_prior, is_ours, load_prior
 from napari_lossguide.priors.precond import EDMPrecond, edm_weight
 from napari_lossguide.priors.processes import Processes
 from napari_lossguide.priors.train_average import Averages, State
@@ -89,6 +89,8 @@ class Trainer:
         InvalidInput
             If there is no such prior, or its network or sigma_data is another.
         """
+        if not is_ours(find_prior(prior)):
+            raise InvalidInput(f"initial = {prior!r} is of another library; give a prior of this program.")
         denoiser = load_prior(prior)
         theirs = {**denoiser.model.network.config, "sigma_data": denoiser.info.sigma_data}
         ours = {**self.model.network.config, "sigma_data": self.config.sigma_data}
