@@ -106,7 +106,7 @@ def add_priors(commands: Any) -> None:
     p = actions.add_parser("join", help="one prior of two: one network for low noise, one above; see docs/training.md")
     p.add_argument("coarse", metavar="COARSE.safetensors")
     p.add_argument("fine", metavar="FINE.safetensors")
-    p.add_argument("--below", type=float, default=0.1, metavar="SIGMA", help="FINE is taken up to it (0.1)")
+    p.add_argument("--below", type=float, default=0.06, metavar="SIGMA", help="FINE is taken up to it (0.06)")
     p.add_argument("-o", "--output", required=True, metavar="OUT.safetensors")
     p.set_defaults(run=join)
 

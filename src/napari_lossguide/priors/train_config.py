@@ -40,7 +40,7 @@ class FineNetwork(BaseModel):
     model_config = ConfigDict(extra="forbid")
     width: int = Field(48, ge=8, description="features")
     blocks: int = Field(7, ge=1, description="residual blocks")
-    below: float = Field(0.1, gt=0, description="noise level up to which it is taken, if there is a U-Net beside it")
+    below: float = Field(0.06, gt=0, description="noise level up to which it is taken, if there is a U-Net beside it")
 
 
 class TrainConfig(BaseModel):
