@@ -32,7 +32,7 @@ def main() -> None:
     small |= {"warmup": 50, "ema_halflives": (50.0,), "export": "best"}  # a short training
     scores = {}
     for name, (fraction, multiple) in RUNS.items():
-        changes = {**small, "complex_fraction": fraction, "steps": multiple * args.steps}
+        changes = {**small, "augmentation": {"complex_fraction": fraction}, "steps": multiple * args.steps}
         config = TrainConfig(**(base.model_dump() | changes))
         out = args.out / name.replace(" ", "-")
         trainer = Trainer(config, open_data(config, args.data, out), out)

@@ -178,7 +178,12 @@ def test_training_refuses_to_start_from_another_network(unbroken, data, tmp_path
 
 def test_training_brings_the_loss_down(data, tmp_path):
     """On one noise level and one file, from the linear denoiser that a fresh network is."""
-    fields = {"train": [{"path": "bytes.npz"}], "p_mean": -1.0, "p_std": 0.01, "complex_fraction": 0.0}
+    fields = {
+        "train": [{"path": "bytes.npz"}],
+        "p_mean": -1.0,
+        "p_std": 0.01,
+        "augmentation": {"complex_fraction": 0.0},
+    }
     fields |= {"views": [{"size": 32, "batch": 4}], "learning_rate": 3e-3}
     trainer = training(data, tmp_path, steps=60, save_every=1000, warmup=1, **fields)
     source = batches(trainer.samples, 0, trainer.processes)
@@ -251,7 +256,7 @@ def test_files_are_drawn_by_their_share_and_not_by_their_length():
         def draw(self, rng):
             return torch.full((1, 64, 64), self.value)
 
-    samples = Samples(config(complex_fraction=0), [Constant(0.0), Constant(1.0)], [3, 1])
+    samples = Samples(config(augmentation={"complex_fraction": 0}), [Constant(0.0), Constant(1.0)], [3, 1])
     drawn = [float(samples[0, k][0].max() > 0) for k in range(600)]
     assert np.mean(drawn) == pytest.approx(1 / 4, abs=0.05)
 

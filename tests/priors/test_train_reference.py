@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 
 from napari_lossguide.data.training.options import FolderOptions
+from napari_lossguide.priors.augment import Augmentation
 from napari_lossguide.priors.train_config import FineNetwork, SliceFile, TrainConfig, ViewSize
 
 DOC = Path(__file__).parents[2] / "docs" / "training.md"
 TABLES = {"": TrainConfig, "fine.": FineNetwork, "folder.": FolderOptions}
-TABLES |= {"[[train]] ": SliceFile, "[[views]] ": ViewSize}
+TABLES |= {"augmentation.": Augmentation, "[[train]] ": SliceFile, "[[views]] ": ViewSize}
 
 
 def reference():
@@ -17,7 +18,7 @@ def reference():
     rows = ["| key | default | meaning |", "|---|---|---|"]
     for prefix, model in TABLES.items():
         for name, field in model.model_fields.items():
-            if name in ("fine", "folder", "views", "train") and not prefix:
+            if name in ("augmentation", "fine", "folder", "views", "train") and not prefix:
                 continue
             default = "needed" if field.is_required() else f"`{field.default!r}`"
             rows.append(f"| `{prefix}{name}` | {default} | {field.description} |")

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_lossguide.data.training.options import FolderOptions
+from napari_lossguide.priors.augment import Augmentation
 from napari_lossguide.types import InvalidInput
 
 PRESETS = Path(__file__).parent / "presets"
@@ -84,8 +85,7 @@ class TrainConfig(BaseModel):
     validate_every: int = Field(1000, ge=1, description="steps between measurements on the validation slices")
     tensorboard: bool = Field(True, description="write curves and pictures for TensorBoard if it is installed")
     workers: int = Field(0, ge=0, description="processes that draw training views; 0: the training process itself")
-    complex_fraction: float = Field(0.5, ge=0, le=1, description="views that get a phase")
-    plain_fraction: float = Field(0.3, ge=0, le=1, description="views that are not warped: as sharp as their source")
+    augmentation: Augmentation = Field(Augmentation(), description="ranges of the random views")
     views: list[ViewSize] = Field([ViewSize(size=128, batch=8)], min_length=1, description="sizes of training views")
     licence: str = Field("", description="of the weights")
     trained_on: str = Field("", description="attribution of the training images")

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from napari_lossguide.data.training.cache import Progress, SliceCache, prepare, silent
 from napari_lossguide.data.training.sources import Dropped, Source, find_sources, listed_sources
-from napari_lossguide.priors.augment import Augmentation, noise_for, random_views
+from napari_lossguide.priors.augment import noise_for, random_views
 from napari_lossguide.priors.processes import Processes
 from napari_lossguide.priors.synthetic_heads import SyntheticHeads
 from napari_lossguide.priors.train_config import TrainConfig, ViewSize
@@ -140,9 +140,7 @@ class Samples(Dataset[tuple[Tensor, Tensor, Tensor]]):
         c, (step, number) = self.config, key
         rng = generator(c.seed, step, number + 1)
         slices = self.sets[weighted_choice(self.shares, rng)].draw(rng)[None]
-        augmentation = Augmentation(
-            size=self.view(step).size, complex_fraction=c.complex_fraction, plain_fraction=c.plain_fraction
-        )
+        augmentation = c.augmentation.model_copy(update={"size": self.view(step).size})
         x0 = random_views(slices, augmentation, rng)
         sigma = (c.p_mean + c.p_std * torch.randn((), generator=rng)).exp().clamp(max=c.sigma_max)
         return x0[0], (x0 + sigma * noise_for(x0, rng))[0], sigma
