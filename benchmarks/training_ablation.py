@@ -4,7 +4,7 @@
 
 A U-Net of 32/48/64/96 channels sees ``--steps`` batches of 8 views of 96 x 96 pixels; denoising PSNR in dB of slices of
 unseen patients, means over both validation files: whole slices at 128 x 128 and at 256 x 256. A training that was
-stopped goes on. The networks are far from converged: what makes the task harder costs more here than in a long training.
+stopped goes on. The networks are far from converged: what makes the task harder costs more here than in long trainings.
 """
 
 import argparse

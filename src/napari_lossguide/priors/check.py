@@ -197,6 +197,9 @@ def report(denoiser: NetworkDenoiser, levels: dict[str, list[Level]], best: str,
     """The verdict, with its sentences."""
     domain = denoiser.domain
     low, high = (-domain.gain if domain.channels == 2 else domain.offset), domain.offset + domain.gain
+    images = f"images of the range {low:g} to {high:g}"
+    if domain.channels == 2:
+        images = f"images whose real and imaginary part have the range {low:g} to {high:g}"
     shown = levels[best]
     average = gain(shown)
     beats = sum(level.after > level.shrunk + DENOISES for level in shown)
@@ -209,7 +212,7 @@ def report(denoiser: NetworkDenoiser, levels: dict[str, list[Level]], best: str,
         verdict = "other prediction" if other.prediction else "other range"
         return Report(levels, verdict, other.range, other.prediction, words)
     if beats >= len(shown) - 1:
-        words = [f"It denoises images of the range {low:g} to {high:g}: {average:.1f} dB are gained on average."]
+        words = [f"It denoises {images}: {average:.1f} dB are gained on average."]
         if "complex" in levels and gain(levels["real"]) < gain(levels["complex"]) - 3:
             words.append("It does worse on real images, whose imaginary part has neither signal nor noise.")
         return Report(levels, "denoises", None, None, words)
