@@ -7,6 +7,8 @@ import torch
 
 from napari_lossguide.data.kdata import KData
 from napari_lossguide.data.phantoms import simulate
+from napari_lossguide.priors.classifier import CLASSES, ClassifierInfo, NoiseClassifier
+from napari_lossguide.priors.classifier_network import HalfUNet
 from napari_lossguide.priors.domain import NetworkDenoiser
 from napari_lossguide.priors.network import UNet
 from napari_lossguide.priors.precond import EDMPrecond
@@ -29,6 +31,16 @@ def tiny_unet(seed: int = 0, widths: tuple[int, ...] = WIDTHS) -> UNet:
 def tiny_denoiser(seed: int = 0, sigma_data: float = 0.25) -> NetworkDenoiser:
     info = PriorInfo("tiny", sigma_min=0.002, sigma_max=10.0, sigma_data=sigma_data, channels=2, divisible_by=8)
     return NetworkDenoiser(EDMPrecond(tiny_unet(seed), sigma_data), info)
+
+
+def tiny_classifier(seed=0):
+    """Every weight drawn, so that no branch is silent."""
+    with torch.random.fork_rng(devices=[]):
+        network = HalfUNet({q: len(a) for q, a in CLASSES.items()}, 0.25, widths=(8, 16), hidden=16)
+    rng = torch.Generator().manual_seed(seed)
+    for p in network.parameters():
+        p.data = 0.3 * torch.randn(p.shape, generator=rng)
+    return NoiseClassifier(network, ClassifierInfo("tiny", CLASSES, 0.002, 10.0))
 
 
 def tiny_scan(coils: int = 1, slices: int = 1, noise_std: float = 0.05, shape: tuple[int, int] = (24, 20)) -> KData:

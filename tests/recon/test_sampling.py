@@ -1,15 +1,19 @@
 """Drawing without data: the same numbers again, whatever the batch, by every way in; cancel; wrong input."""
 
+import hashlib
+
 import numpy as np
 import pytest
 import torch
-from tiny import collect, tiny_denoiser, tiny_unet
+from tiny import collect, tiny_classifier, tiny_denoiser, tiny_scan, tiny_unet
 
 from napari_lossguide import sample
 from napari_lossguide.cli import main
 from napari_lossguide.data.montage import montage, write_png
 from napari_lossguide.priors.analytic import GaussianPrior
+from napari_lossguide.priors.classifier import CLASSES, save_classifier
 from napari_lossguide.priors.load import save_prior
+from napari_lossguide.recon.engine import reconstruction
 from napari_lossguide.recon.live import Live
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.recon.samples import sample_recipe
@@ -31,6 +35,10 @@ def prior(tmp_path):
     info = {"name": "tiny", "sigma_data": 0.25, "licence": "none", "trained_on": "nothing"}
     save_prior(path, network.state_dict(), network.config, info)
     return path
+
+
+def classifier_sha(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize("real", [True, False])
@@ -89,6 +97,36 @@ def test_samples_of_a_gaussian_prior_have_its_mean_and_spread():
     assert out.images.std() == pytest.approx(0.3, rel=0.05)
     _, out = collect(run(prior, count=8, shape=(32, 32), steps=200, real=False))
     assert out.images.imag.std() == pytest.approx(0.3, rel=0.05)
+
+
+@pytest.mark.parametrize("method", ["unconditional", "classifier"])
+def test_a_stated_class_is_imposed_by_the_classifier_of_the_recipe(method, tmp_path):
+    """Through the engine, by a file; what was asked is in the recipe, and who was asked in the provenance."""
+    classifier, path = tiny_classifier(), tmp_path / "c.safetensors"
+    info = {"name": "c", "classes": CLASSES, "sigma_min": 0.002, "sigma_max": 10.0}
+    save_classifier(path, classifier.model.state_dict(), classifier.model.config, info)
+    known = {"guidance.classifier": str(path), "guidance.contrast": "T2w", "guidance.plane": "coronal"}
+
+    def probability(scale):
+        settings = known | {"guidance.scale": scale}
+        if method == "unconditional":
+            _, out = collect(run(count=2, settings=settings))
+            images = out.images
+        else:
+            recipe = Recipe.for_method(method, steps=4, samples=2, settings=settings)
+            _, out = collect(reconstruction(tiny_scan(), recipe, device="cpu", denoiser=tiny_denoiser()))
+            images = out.samples[0].real / out.scale[0]
+        log_p = classifier(torch.from_numpy(images).float(), 0.01)
+        return float(log_p["contrast"][:, 1].mean() + log_p["plane"][:, 1].mean()), out
+
+    (without, plain), (guided, out) = probability(0), probability(3)
+    assert guided > without + 0.01
+    assert out.provenance["classifier_sha256"] == classifier_sha(path) and out.recipe.guidance["contrast"] == "T2w"
+    assert np.isfinite(plain.trace[-1]["sigma"])
+    unasked = sample_recipe(**SMALL, settings={"guidance.classifier": "nowhere"})
+    assert "classifier_sha256" not in collect(run(recipe=unasked))[1].provenance
+    with pytest.raises(InvalidInput, match="There is no classifier 'nowhere'"):
+        next(run(contrast="T1w", settings={"guidance.classifier": "nowhere"}))
 
 
 def test_live_changes_are_replayed_over_all_batches():

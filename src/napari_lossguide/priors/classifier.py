@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from napari_lossguide.priors.classifier_network import HalfUNet
 
 FORMAT = "napari-lossguide classifier 1"
+EXACT = ("center", "width")  # the pooled features differ by less from their mean than 16 bits resolve
 BUNDLED = Path(__file__).parent / "classifiers"
 CLASSES: dict[str, tuple[str, ...]] = {
     "contrast": ("T1w", "T2w", "FLAIR", "T1c"),
@@ -79,15 +80,15 @@ class NoiseClassifier:
             )
         if sigma > self.info.sigma_max:
             x, sigma = x * (self.info.sigma_max / sigma), self.info.sigma_max
-        level = torch.full((len(x),), max(sigma, self.info.sigma_min), device=x.device)
-        logits = self.model(to_channels(x).contiguous(memory_format=torch.channels_last), level)
+        channels = to_channels(x).contiguous(memory_format=torch.channels_last)
+        logits = self.model(channels, channels.new_full((len(x),), max(sigma, self.info.sigma_min)))
         return {question: value.log_softmax(dim=1) for question, value in logits.items()}
 
 
 def save_classifier(
     path: Path, state: Mapping[str, Tensor], network: Mapping[str, Any], info: Mapping[str, Any]
 ) -> None:
-    """Write weights as float16 safetensors, atomically.
+    """Write weights as float16 safetensors, all but ``EXACT``, atomically.
 
     Parameters
     ----------
@@ -101,7 +102,9 @@ def save_classifier(
     from safetensors.torch import save_file
 
     part = path.with_suffix(".part")
-    tensors = {k: v.detach().to("cpu", torch.float16).contiguous() for k, v in state.items()}
+    tensors = {
+        k: v.detach().to("cpu", torch.float32 if k in EXACT else torch.float16).contiguous() for k, v in state.items()
+    }
     try:
         save_file(tensors, part, {"format": FORMAT, "network": json.dumps(network), "info": json.dumps(info)})
         os.replace(part, path)

@@ -16,6 +16,8 @@ from torch import Tensor, nn
 
 from napari_lossguide.priors.network import FourierFeatures, ResidualBlock
 
+DEGREE = 4  # of the polynomials in the logarithm of the noise level
+
 
 class HalfUNet(nn.Module):
     """Logits of several questions about a noisy image.
@@ -60,11 +62,12 @@ class HalfUNet(nn.Module):
                 self.down.append(nn.Conv2d(n, n, 3, stride=2, padding=1))
             self.down.append(ResidualBlock(n, width, n_emb))
             n = width
-        # Of the pooled features over training images: they differ by little from large values.
-        self.register_buffer("center", torch.zeros(2 * sum(widths)))
-        self.register_buffer("width", torch.ones(2 * sum(widths)))
+        # Of the pooled features over training images, as polynomials in the noise level, which changes them far more
+        # than what an image shows: mean, and logarithm of the deviation from it.
+        self.register_buffer("center", torch.zeros(DEGREE + 1, 2 * sum(widths)))
+        self.register_buffer("width", torch.zeros(DEGREE + 1, 2 * sum(widths)))
         self.mix = nn.Linear(2 * sum(widths), hidden)
-        self.embed = nn.Linear(n_emb, 2 * hidden)
+        self.embed = nn.Linear(DEGREE + 1, 2 * hidden)
         self.heads = nn.ModuleDict({name: nn.Linear(hidden, answers) for name, answers in heads.items()})
 
     def forward(self, x: Tensor, sigma: Tensor) -> dict[str, Tensor]:
@@ -79,22 +82,24 @@ class HalfUNet(nn.Module):
         -------
         (B, answers) logits of each question.
         """
-        emb = self.label(sigma.log() / 4)
-        return self.decide(self.pooled(x, sigma, emb), emb)
+        return self.decide(self.pooled(x, sigma), sigma)
 
-    def decide(self, pooled: Tensor, emb: Tensor) -> dict[str, Tensor]:
-        """Logits from pooled features (B, 2 sum(widths)) and the embedding of the noise level."""
-        scale, shift = self.embed(emb).chunk(2, dim=1)
-        h = F.silu(self.mix((pooled - self.center) / self.width) * (1 + scale) + shift)
+    def decide(self, pooled: Tensor, sigma: Tensor) -> dict[str, Tensor]:
+        """Logits from pooled features (B, 2 sum(widths)) at noise levels (B,)."""
+        # Smooth in sigma: the prior's embedding of it tells neighbouring levels apart, which a small training fits to.
+        t = powers(sigma)
+        scale, shift = self.embed(t).chunk(2, dim=1)
+        h = F.silu(self.mix((pooled - t @ self.center) / (t @ self.width).exp()) * (1 + scale) + shift)
         return {name: head(h) for name, head in self.heads.items()}
 
-    def pooled(self, x: Tensor, sigma: Tensor, emb: Tensor) -> Tensor:
+    def pooled(self, x: Tensor, sigma: Tensor) -> Tensor:
         """Mean and spread of the features of every level over all positions, (B, 2 sum(widths))."""
         ny, nx = x.shape[-2:]
         py, px = -ny % self.stride, -nx % self.stride
         if py or px:
             x = F.pad(x, (px // 2, px - px // 2, py // 2, py - py // 2), mode="reflect")
         x = x / (sigma**2 + self.sigma_data**2).sqrt()[:, None, None, None]
+        emb = self.label(sigma.log() / 4)
         h, pooled = self.stem(F.pixel_unshuffle(x, 2)), []
         for layer in self.down:
             if isinstance(layer, ResidualBlock):
@@ -103,6 +108,12 @@ class HalfUNet(nn.Module):
             else:
                 h = layer(h)
         return torch.cat(pooled, dim=1)
+
+
+def powers(sigma: Tensor) -> Tensor:
+    """Powers 0 ... ``DEGREE`` of ln(sigma)/4, clipped to the levels that are trained on, (B, DEGREE + 1)."""
+    t = (sigma.log() / 4).clamp(-1.25, 0.6)
+    return torch.stack([t**k for k in range(DEGREE + 1)], dim=1)
 
 
 def mean_and_spread(h: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ end.
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import time
@@ -25,7 +26,7 @@ from torch import Tensor
 from napari_lossguide.priors.augment import Augmentation
 from napari_lossguide.priors.classifier import CLASSES, save_classifier
 from napari_lossguide.priors.classifier_data import UNKNOWN, ClassifierData, noisy
-from napari_lossguide.priors.classifier_network import HalfUNet
+from napari_lossguide.priors.classifier_network import HalfUNet, powers
 from napari_lossguide.priors.load import load_prior
 from napari_lossguide.priors.network import UNet
 from napari_lossguide.priors.train_data import generator
@@ -35,6 +36,7 @@ Row = dict[str, Any]
 Features = tuple[Tensor, Tensor, Tensor]  # pooled (N, features), sigma (N,), answers (N, questions)
 TRUNK = ("label", "stem", "down")  # what the classifier takes over from the prior's network
 CHUNK = 256  # views
+DRAWN_BY = ("widths", "p_mean", "p_std", "size", "whole_extent", "seed")  # beside the encoder
 BATCH = 16  # of them that go through the encoder together
 
 
@@ -54,9 +56,9 @@ class ClassifierConfig(BaseModel):
     )
     chunks: int = Field(100, ge=2, description="of 256 views, at most")
     minutes: float = Field(math.inf, gt=0, description="for drawing views, of every start of the program")
-    epochs: int = Field(60, ge=1, description="passes over the views when the heads are fitted")
-    learning_rate: float = Field(2e-3, gt=0, description="at the start of the fit; a cosine brings it to zero")
-    weight_decay: float = Field(0.3, ge=0, description="of AdamW")
+    epochs: int = Field(40, ge=1, description="passes over the views when the heads are fitted")
+    learning_rate: float = Field(1e-3, gt=0, description="at the start of the fit; a cosine brings it to zero")
+    weight_decay: float = Field(1.0, ge=0, description="of AdamW")
     seed: int = Field(0, ge=0, description="of the initial weights and of every draw")
     licence: str = Field("", description="of the weights")
     trained_on: str = Field("", description="attribution of the training images")
@@ -81,8 +83,8 @@ class ClassifierConfig(BaseModel):
             raise InvalidInput(f"The training configuration {path} is wrong at {where}: {first['msg']}.") from error
 
 
-def with_encoder(prior: str, config: ClassifierConfig) -> HalfUNet:
-    """A classifier with the encoder of a prior and random heads.
+def with_encoder(prior: str, config: ClassifierConfig) -> tuple[HalfUNet, str]:
+    """A classifier with the encoder of a prior and random heads, and the prior's checksum.
 
     Raises
     ------
@@ -104,7 +106,7 @@ def with_encoder(prior: str, config: ClassifierConfig) -> HalfUNet:
     if any(v is None or v.shape != ours[k].shape for k, v in shared.items()):
         raise InvalidInput(f"The encoder of the prior '{prior}' has other widths than {list(config.widths)}.")
     model.load_state_dict(ours | shared)
-    return model.to(memory_format=torch.channels_last).requires_grad_(False)
+    return model.to(memory_format=torch.channels_last).requires_grad_(False), denoiser.info.sha256
 
 
 class ClassifierTrainer:
@@ -120,7 +122,9 @@ class ClassifierTrainer:
     def __init__(self, config: ClassifierConfig, data: Path, out: Path) -> None:
         self.config, self.out = config, out
         out.mkdir(parents=True, exist_ok=True)
-        self.model = with_encoder(config.prior, config)
+        self.model, sha = with_encoder(config.prior, config)
+        drawn_by = {k: v for k, v in config.model_dump(mode="json").items() if k in DRAWN_BY}
+        self.key = json.dumps({**drawn_by, "prior_sha256": sha}, sort_keys=True)
         self.data = ClassifierData(data)
         self.augmentation = Augmentation(size=config.size, whole_extent=config.whole_extent)
 
@@ -137,20 +141,38 @@ class ClassifierTrainer:
             views, answers = zip(*(self.data.view(rng, self.augmentation) for _ in range(BATCH)), strict=True)
             sigma = (c.p_mean + c.p_std * torch.randn(BATCH, generator=rng)).exp()
             x = noisy(torch.stack(views), sigma, rng).contiguous(memory_format=torch.channels_last)
-            parts.append((self.model.pooled(x, sigma, self.model.label(sigma.log() / 4)), sigma, torch.stack(answers)))
+            parts.append((self.model.pooled(x, sigma), sigma, torch.stack(answers)))
         pooled, sigmas, asked = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
         return pooled, sigmas, asked
+
+    def read(self, path: Path) -> Features:
+        """A chunk from its file.
+
+        Raises
+        ------
+        InvalidInput
+            If it was drawn with another encoder or configuration.
+        """
+        key, pooled, sigma, answers = torch.load(path, weights_only=True)
+        if key != self.key:
+            raise InvalidInput(
+                f"{path} was drawn with another prior or configuration than '{self.config.prior}' is now; "
+                "give another --out, or remove the old chunks."
+            )
+        return pooled, sigma, answers
 
     def draw(self, report: Callable[[Row], None]) -> int:
         """Draw the chunks that are missing until the time is up; returns how many there are."""
         start = time.perf_counter()
         for number in range(self.config.chunks):
             path = self.chunk_path(number)
-            if not path.exists():
+            if path.exists():
+                self.read(path)
+            else:
                 if time.perf_counter() - start > 60 * self.config.minutes:
                     return number
                 part = path.with_suffix(".part")
-                torch.save(self.chunk(number), part)
+                torch.save((self.key, *self.chunk(number)), part)
                 os.replace(part, path)
             report({"views": (number + 1) * CHUNK, "minutes": round((time.perf_counter() - start) / 60, 2)})
         return self.config.chunks
@@ -166,7 +188,7 @@ class ClassifierTrainer:
         n = self.draw(report)
         if n < 2:
             raise InvalidInput(f"minutes = {self.config.minutes:g} was enough for {n} chunk of views; needed are two.")
-        chunks = [torch.load(self.chunk_path(k), weights_only=True) for k in range(n)]
+        chunks = [self.read(self.chunk_path(k)) for k in range(n)]
         held = max(1, n // 10)  # the last chunks tell when to stop
         report(fit(self.model, stack(chunks[:-held]), stack(chunks[-held:]), self.config))
         c = self.config
@@ -195,7 +217,7 @@ def stack(chunks: list[Features]) -> Features:
 def cross_entropy(model: HalfUNet, features: Features) -> tuple[Tensor, dict[str, float]]:
     """Mean over images of the cross-entropy of the questions asked, and the accuracy of each question."""
     pooled, sigma, answers = features
-    logits = model.decide(pooled, model.label(sigma.log() / 4))
+    logits = model.decide(pooled, sigma)
     loss, accuracy = torch.zeros(()), {}
     for k, question in enumerate(CLASSES):
         asked = answers[:, k] != UNKNOWN
@@ -203,6 +225,18 @@ def cross_entropy(model: HalfUNet, features: Features) -> tuple[Tensor, dict[str
         right = (logits[question].argmax(1) == answers[:, k])[asked].float()
         accuracy[question] = round(float(right.mean()), 4)
     return loss / len(pooled), accuracy
+
+
+def standardise(model: HalfUNet, pooled: Tensor, sigma: Tensor) -> None:
+    """Set mean and spread of the pooled features, as functions of the noise level, by least squares."""
+    t, pooled = powers(sigma).double(), pooled.double()
+    normal = t.T @ t / len(t) + 1e-8 * torch.eye(t.shape[1], dtype=t.dtype)  # levels may be too alike for a polynomial
+    center = torch.linalg.solve(normal, t.T @ pooled / len(t))
+    size = (pooled - t @ center).abs()
+    # E ln|d| of a normal d is 0.635 below the logarithm of its standard deviation.
+    width = torch.linalg.solve(normal, t.T @ ((size + 1e-5).log() + 0.635) / len(t))
+    model.center.copy_(center)
+    model.width.copy_(width)
 
 
 def fit(model: HalfUNet, training: Features, held_out: Features, config: ClassifierConfig) -> Row:
@@ -213,8 +247,7 @@ def fit(model: HalfUNet, training: Features, held_out: Features, config: Classif
     Loss and accuracy on the views that were held out.
     """
     rng = generator(config.seed, 1, 1)
-    model.center.copy_(training[0].mean(0))
-    model.width.copy_(training[0].std(0) + 1e-4)
+    standardise(model, training[0], training[1])
     parameters = [p for name, p in model.named_parameters() if name.split(".")[0] not in TRUNK]
     for p in parameters:
         p.requires_grad_(True)

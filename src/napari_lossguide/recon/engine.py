@@ -18,7 +18,7 @@ from napari_lossguide.recon.diffusion import SampleNoise, diffusion_steps, open_
 from napari_lossguide.recon.live import Live
 from napari_lossguide.recon.methods import method
 from napari_lossguide.recon.problem import check_maps, coil_maps, data_residual, make_problem
-from napari_lossguide.recon.provenance import provenance
+from napari_lossguide.recon.provenance import classifier_facts, provenance
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.recon.result import Progress, Result
 from napari_lossguide.types import Cancelled, Denoiser, Diverged, InvalidInput, Problem, Step
@@ -178,7 +178,7 @@ class Run:
             residual=self.overall_residual(image),
             noise_std=float(np.mean([p.noise_std * p.scale for p in self.problems])) if self.problems else math.nan,
             scale=tuple(p.scale for p in self.problems),
-            provenance=provenance(self.kdata, image, self.device),
+            provenance=provenance(self.kdata, image, self.device) | classifier_facts(self.recipe.guidance),
             simulated=self.kdata.simulated,
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from napari_lossguide import __version__
 from napari_lossguide.data.kdata import KData
+from napari_lossguide.priors.classifier import CLASSES, find_classifier
 
 
 def versions(device: torch.device) -> dict[str, Any]:
@@ -30,6 +32,14 @@ def versions(device: torch.device) -> dict[str, Any]:
 def hash_of(array: np.ndarray) -> str:
     """SHA-256 of an array's bytes."""
     return hashlib.sha256(array.tobytes()).hexdigest()
+
+
+def classifier_facts(guidance: Mapping[str, Any]) -> dict[str, str]:
+    """Hash of the classifier that a run's guidance asked, nothing if it asked none."""
+    if all(guidance.get(question, "any") == "any" for question in CLASSES):
+        return {}
+    content = find_classifier(guidance["classifier"]).read_bytes()
+    return {"classifier_sha256": hashlib.sha256(content).hexdigest()}
 
 
 def provenance(kdata: KData, image: NDArray[np.complex64], device: torch.device) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from napari_lossguide.recon.diffusion import SampleNoise, diffusion_steps, open_
 from napari_lossguide.recon.engine import choose_device
 from napari_lossguide.recon.live import Live
 from napari_lossguide.recon.methods import METHODS, method
-from napari_lossguide.recon.provenance import hash_of, versions
+from napari_lossguide.recon.provenance import classifier_facts, hash_of, versions
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.recon.result import Progress
 from napari_lossguide.recon.samples import Samples, sample_recipe
@@ -115,7 +115,11 @@ class Draw:
             status="done" if status == "done" else "cancelled",
             seconds=time.perf_counter() - self.start,
             nfe=self.nfe,
-            provenance={**versions(self.device), "image_sha256": hash_of(images)},
+            provenance={
+                **versions(self.device),
+                **classifier_facts(self.recipe.guidance),
+                "image_sha256": hash_of(images),
+            },
         )
 
 
