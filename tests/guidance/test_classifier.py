@@ -103,7 +103,7 @@ def test_scale_one_turns_the_estimate_of_the_mixture_into_that_of_its_component(
     guide = ClassGuidance(case(dtype).problem(), 0.5, ExactClassifier(prior))
     for sigma in (0.1, 1.0, 5.0):
         x = sigma * images(dtype, 4, (5, 6)) + prior.means[1]
-        guided = guide.correct_estimate(prior(x, sigma), x, sigma, ClassParams(contrast="FLAIR"))
+        guided = guide.correct_estimate(prior(x, sigma), x, sigma, ClassParams(contrast="FLAIR", scale=1))
         v = prior.std**2
         expected = (v * x + sigma**2 * prior.means[2]) / (v + sigma**2)
         torch.testing.assert_close(guided, expected, rtol=1e-4, atol=1e-4)
@@ -117,7 +117,7 @@ def test_sampling_with_scale_one_draws_the_component_with_its_own_spread(dtype, 
     sigmas = KarrasSchedule(steps=150, sigma_max=30, sigma_min=0.01).sigmas()
     noise = case(dtype).noise(48, seed=5)
     own = AncestralSampler.Params(variance="posterior")
-    x0 = last_estimate(AncestralSampler, prior, guide, sigmas, noise, own, ClassParams(contrast=wanted))
+    x0 = last_estimate(AncestralSampler, prior, guide, sigmas, noise, own, ClassParams(contrast=wanted, scale=1))
     deviation = x0 - prior.means[k]
     nearest = (x0[:, None] - prior.means).abs().square().sum((-2, -1)).argmin(1)
     assert (nearest == k).all()
@@ -193,7 +193,7 @@ def test_with_data_the_class_decides_what_was_not_measured():
     sigmas, noise = KarrasSchedule(steps=40, sigma_max=10, sigma_min=0.01).sigmas(), c.noise(6)
     for k, wanted in enumerate(CLASSES["contrast"]):
         guide = ClassifierGuidance(problem, 0.5, ExactClassifier(prior))
-        theirs = ClassifierParams(contrast=wanted, weight="hard", iterations=50)
+        theirs = ClassifierParams(contrast=wanted, scale=1, weight="hard", iterations=50)
         x0 = last_estimate(DDIMSampler, prior, guide, sigmas, noise, DDIMSampler.Params(), theirs)
         distance = (x0[:, None] - prior.means).square().mean((-2, -1)).sqrt()
         assert (distance.argmin(1) == k).all(), wanted
