@@ -12,7 +12,8 @@ from pathlib import Path
 
 import torch
 
-from napari_lossguide.priors.augment import Augmentation, random_complex
+from napari_lossguide.priors.augment import random_complex
+from napari_lossguide.priors.augmentation import Augmentation
 from napari_lossguide.priors.classifier import CLASSES, NoiseClassifier, load_classifier
 from napari_lossguide.priors.classifier_data import HEADS, HELD_OUT, NAMES, from_heads, read_slices
 from napari_lossguide.priors.synthetic_heads import SyntheticHeads

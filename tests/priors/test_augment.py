@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from napari_lossguide.priors.augment import Augmentation, random_complex, random_views, smooth_field, smooth_phase
+from napari_lossguide.priors.augment import random_complex, random_views, smooth_field, smooth_phase
+from napari_lossguide.priors.augmentation import Augmentation
 from napari_lossguide.priors.train_validate import plain
 
 

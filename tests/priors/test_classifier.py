@@ -10,7 +10,7 @@ from tiny import tiny_classifier, tiny_unet
 
 from napari_lossguide.cli import main
 from napari_lossguide.priors import classifier_data, classifier_train
-from napari_lossguide.priors.augment import Augmentation
+from napari_lossguide.priors.augmentation import Augmentation
 from napari_lossguide.priors.classifier import (
     BUNDLED,
     CLASSES,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from napari_lossguide.data.training.options import FolderOptions
-from napari_lossguide.priors.augment import Augmentation
+from napari_lossguide.priors.augmentation import Augmentation
 from napari_lossguide.priors.train_config import FineNetwork, SliceFile, TrainConfig, ViewSize
 
 DOC = Path(__file__).parents[2] / "docs" / "training.md"

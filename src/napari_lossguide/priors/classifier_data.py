@@ -19,7 +19,8 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from napari_lossguide.priors.augment import Augmentation, noise_for, random_views, uniform
+from napari_lossguide.priors.augment import noise_for, random_views, uniform
+from napari_lossguide.priors.augmentation import Augmentation
 from napari_lossguide.priors.classifier import CLASSES
 from napari_lossguide.priors.domain import REFERENCE_QUANTILE
 from napari_lossguide.priors.synthetic_heads import SyntheticHeads

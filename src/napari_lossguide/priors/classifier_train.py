@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
-from napari_lossguide.priors.augment import Augmentation
+from napari_lossguide.priors.augmentation import Augmentation
 from napari_lossguide.priors.classifier import CLASSES, save_classifier
 from napari_lossguide.priors.classifier_data import UNKNOWN, ClassifierData, noisy
 from napari_lossguide.priors.classifier_network import HalfUNet, powers
