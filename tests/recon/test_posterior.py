@@ -24,7 +24,7 @@ from closed_form import LinearCase, to_vector
 from tiny import collect
 
 from napari_lossguide.data.kdata import KData
-from napari_lossguide.guidance.classifier import ClassGuidance
+from napari_lossguide.guidance.classifier import ClassGuidance, ClassifierGuidance
 from napari_lossguide.guidance.loss_guidance import LossGuidance, ThesisLossGuidance
 from napari_lossguide.guidance.proximal import ProximalGuidance
 from napari_lossguide.priors.analytic import GaussianPrior, MixturePrior
@@ -64,6 +64,7 @@ GUIDANCES = {
     "loss on state": (LossGuidance, {"strength": 1.0, "target": "state"}, "clean"),
     "thesis": (ThesisLossGuidance, {"strength": 1.0}, "clean"),
     "none": (ClassGuidance, {}, "noisy"),
+    "no class": (ClassifierGuidance, {"weight": "posterior", **CG}, "noisy"),
     "default": (ProximalGuidance, {}, "noisy"),
 }
 
@@ -161,6 +162,7 @@ EXPECTED = {
         "posterior": (0.0, 0.93),
     },
 }
+EXPECTED["no class"] = EXPECTED["posterior"]  # nothing is stated: the proximal step alone
 UNMEASURED_SPREAD = {"ode": 0.97, "half": 0.90, "fresh": 0.66, "network": 0.82, "beta": 1.01, "posterior": 0.90}
 ROWS = [(g, s) for g, row in EXPECTED.items() for s in row]
 

@@ -34,13 +34,13 @@ class FakeEngine:
         images, status, reached = np.zeros((n, *recipe.shape), np.float32), "done", 0
         try:
             for step in range(1, 2 * self.steps + 1):
-                first = 0 if step <= self.steps else half
+                first = 0 if step <= self.steps or n == 1 else half
                 live.checkpoint()
                 self.used.append(dict(live.read(step - 1)))
                 time.sleep(self.wait)
                 if self.error is not None:
                     raise self.error
-                reached = half if first == 0 else n
+                reached = half if first == 0 and n > 1 else n
                 images[first:reached] = step
                 batch = images[first:reached].copy()
                 yield self._progress(step, first, batch)
