@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
 import math
-import sys
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_lossguide.cli.files import output_file, read_maps, read_result, write_text
+from napari_lossguide.cli.interrupt import run_to_the_end
 from napari_lossguide.types import InvalidInput
 
 if TYPE_CHECKING:
@@ -19,8 +18,9 @@ if TYPE_CHECKING:
 
     from napari_lossguide.data.kdata import KData
     from napari_lossguide.masks import MaskRecipe
+    from napari_lossguide.recon.live import Live
     from napari_lossguide.recon.recipe import Recipe
-    from napari_lossguide.recon.result import Result
+    from napari_lossguide.recon.result import Progress, Result
 
 
 def recon(args: argparse.Namespace) -> None:
@@ -113,23 +113,16 @@ def mask_params(args: argparse.Namespace) -> dict[str, Any]:
 
 def run_recipe(kdata: KData, recipe: Recipe, maps: np.ndarray | None, device: str) -> Result:
     """Run to the end, with a progress bar on a terminal."""
-    from tqdm import tqdm
 
-    with tqdm(disable=not sys.stderr.isatty(), desc="loading PyTorch", unit="step", leave=False) as bar:
+    def begin(live: Live) -> Generator[Progress, None, Result]:
         from napari_lossguide.recon.engine import reconstruction
 
-        bar.set_description("reading the prior, coil maps")
-        with contextlib.closing(reconstruction(kdata, recipe, maps=maps, device=device)) as steps:
-            while True:
-                try:
-                    progress = next(steps)
-                except StopIteration as stop:
-                    result: Result = stop.value
-                    return result
-                bar.total = progress.total
-                bar.set_description(f"slice {progress.slice + 1}/{progress.slices}", refresh=False)
-                bar.set_postfix_str(f"residual {progress.residual:.3g}", refresh=False)
-                bar.update(progress.step - bar.n)
+        return reconstruction(kdata, recipe, maps=maps, device=device, live=live)
+
+    def title(p: Progress) -> str:
+        return f"slice {p.slice + 1}/{p.slices}, residual {p.residual:.3g}"
+
+    return run_to_the_end(begin, "reading the prior, coil maps", title)
 
 
 def print_result(kdata: KData, result: Result, output: Path) -> None:

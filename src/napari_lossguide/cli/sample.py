@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
-import sys
 import zipfile
+from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_lossguide.cli.files import DAMAGED, output_file, write_text
+from napari_lossguide.cli.interrupt import run_to_the_end
 from napari_lossguide.types import InvalidInput
 
 if TYPE_CHECKING:
+    from napari_lossguide.recon.live import Live
     from napari_lossguide.recon.recipe import Recipe
+    from napari_lossguide.recon.result import Progress
     from napari_lossguide.recon.samples import Samples
 
 
@@ -58,22 +60,13 @@ def asked_recipe(args: argparse.Namespace) -> Recipe:
 
 def run_sampling(recipe: Recipe, device: str) -> Samples:
     """Run to the end, with a progress bar on a terminal."""
-    from tqdm import tqdm
 
-    with tqdm(disable=not sys.stderr.isatty(), desc="loading PyTorch", unit="step", leave=False) as bar:
+    def begin(live: Live) -> Generator[Progress, None, Samples]:
         from napari_lossguide.recon.sampling import sampling
 
-        bar.set_description("reading the prior")
-        with contextlib.closing(sampling(recipe, device=device)) as steps:
-            while True:
-                try:
-                    progress = next(steps)
-                except StopIteration as stop:
-                    samples: Samples = stop.value
-                    return samples
-                bar.total = progress.total
-                bar.set_description(f"from sample {progress.slice + 1}", refresh=False)
-                bar.update(progress.step - bar.n)
+        return sampling(recipe, device=device, live=live)
+
+    return run_to_the_end(begin, "reading the prior", lambda p: f"from sample {p.slice + 1}")
 
 
 def print_samples(samples: Samples, output: Path, grid: Path | None) -> None:
