@@ -286,7 +286,9 @@ def test_progress_on_a_terminal_and_ctrl_c(one_coil: Path, tiny_prior: Path, tmp
     termios.tcsetwinsize(theirs, (24, 100))
     out = tmp_path / "out.npz"
     argv = ["recon", str(one_coil), "-o", str(out), "--prior", str(tiny_prior), "--steps", "5000", "--device", "cpu"]
-    process = start(argv, stderr=theirs, stdout=subprocess.DEVNULL)
+    # The background of a shell ignores Ctrl-C, and so would a process started there.
+    heard = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    process = start(argv, stderr=theirs, stdout=subprocess.DEVNULL, **heard)
     os.close(theirs)
     shown, interrupted = b"", False
     while part := read_terminal(ours):

@@ -7,6 +7,14 @@ from napari_lossguide.recon.live import Live
 from napari_lossguide.types import Cancelled
 
 
+@pytest.fixture(autouse=True)
+def ctrl_c_interrupts():
+    """In the background of a shell it is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def test_ctrl_c_cancels_the_run_and_then_interrupts():
     ended, before = [], signal.getsignal(signal.SIGINT)
 
@@ -31,6 +39,14 @@ def test_the_second_ctrl_c_does_not_wait():
         assert live.cancelled
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
+
+
+def test_where_ctrl_c_is_ignored_it_stays_so():
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    live = Live()
+    with cancel_on_interrupt(live):
+        signal.raise_signal(signal.SIGINT)
+    assert not live.cancelled
 
 
 def test_a_run_that_ends_gives_its_result():

@@ -20,8 +20,12 @@ def cancel_on_interrupt(live: Live) -> Iterator[None]:
     """The first Ctrl-C ends the run at its next step, the second one at once.
 
     A ``KeyboardInterrupt`` may be raised while an object is deleted, where Python drops it, and the run would go on.
+    Where Ctrl-C is ignored from the start, as in a shell's background, it stays so.
     """
     before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:
+        yield
+        return
 
     def cancel(*_: object) -> None:
         live.cancel()
