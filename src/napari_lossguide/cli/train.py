@@ -38,11 +38,11 @@ def run(config: TrainConfig, data: Path, out: Path, args: argparse.Namespace) ->
         for note in trainer.notes:
             print(note, file=sys.stderr)
         print(json.dumps({"report": report}) if args.json else in_words(report), flush=True)
-    if args.report_only:
-        return
-    trainer.run(show_json if args.json else show_text)
-    if main:
-        print(json.dumps({"prior": str(trainer.path), **trainer.best}) if args.json else trainer.summary())
+    if not args.report_only:
+        trainer.run(show_json if args.json else show_text)
+        if main:
+            print(json.dumps({"prior": str(trainer.path), **trainer.best}) if args.json else trainer.summary())
+    trainer.processes.leave()
 
 
 def reading(done: int, total: int) -> None:

@@ -75,6 +75,12 @@ class Processes:
         if self.accelerator is not None:
             self.accelerator.wait_for_everyone()
 
+    def leave(self) -> None:
+        """Part from the others when all are done; a process that exits while its threads still talk to them aborts."""
+        if self.accelerator is not None:
+            self.accelerator.wait_for_everyone()
+            self.accelerator.end_training()
+
 
 def make_accelerator(device: str) -> Any:
     """Join the other processes."""
