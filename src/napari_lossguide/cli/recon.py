@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_lossguide.cli.files import output_file, read_maps, read_result, write_text
-from napari_lossguide.cli.interrupt import run_to_the_end
+from napari_lossguide.cli.progress import run_to_the_end
 from napari_lossguide.types import InvalidInput
 
 if TYPE_CHECKING:

@@ -1,11 +1,10 @@
-"""A run in a shell: a progress bar, and Ctrl-C between two steps."""
+"""A run in a shell: to its end, with a progress bar."""
 
 from __future__ import annotations
 
 import contextlib
-import signal
 import sys
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -13,29 +12,6 @@ if TYPE_CHECKING:
     from napari_lossguide.recon.result import Progress
 
 R = TypeVar("R")
-
-
-@contextlib.contextmanager
-def cancel_on_interrupt(live: Live) -> Iterator[None]:
-    """The first Ctrl-C ends the run at its next step, the second one at once.
-
-    A ``KeyboardInterrupt`` may be raised while an object is deleted, where Python drops it, and the run would go on.
-    Where Ctrl-C is ignored from the start, as in a shell's background, it stays so.
-    """
-    before = signal.getsignal(signal.SIGINT)
-    if before is signal.SIG_IGN:
-        yield
-        return
-
-    def cancel(*_: object) -> None:
-        live.cancel()
-        signal.signal(signal.SIGINT, before)
-
-    signal.signal(signal.SIGINT, cancel)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def run_to_the_end(
@@ -48,24 +24,15 @@ def run_to_the_end(
     begin : starts the run; torch is loaded by then.
     reading : what happens before the first step.
     title : of the bar at a step.
-
-    Raises
-    ------
-    KeyboardInterrupt
-        If the run was interrupted.
     """
     from tqdm import tqdm
 
     with tqdm(disable=not sys.stderr.isatty(), desc="loading PyTorch", unit="step", leave=False) as bar:
         from napari_lossguide.recon.live import Live
 
-        live = Live()
         bar.set_description(reading)
-        with cancel_on_interrupt(live), contextlib.closing(begin(live)) as steps:
-            result = last_of(steps, bar, title)
-        if live.cancelled:
-            raise KeyboardInterrupt
-    return result
+        with contextlib.closing(begin(Live())) as steps:
+            return last_of(steps, bar, title)
 
 
 def last_of(steps: Generator[Progress, None, R], bar: Any, title: Callable[[Progress], str]) -> R:
