@@ -303,6 +303,20 @@ def test_progress_on_a_terminal_and_ctrl_c(one_coil: Path, tiny_prior: Path, tmp
     assert {p.name for p in tmp_path.iterdir()} == {one_coil.name}
 
 
+def test_knobs_that_were_turned_are_turned_again(one_coil: Path, tiny_prior: Path, tmp_path: Path) -> None:
+    """A recipe with changes of live knobs gives another image than one without, and keeps them."""
+    argv = ["recon", str(one_coil), "--device", "cpu", "--prior", str(tiny_prior), "--steps", "4"]
+    out, turned, recipe = tmp_path / "out.npz", tmp_path / "turned.npz", tmp_path / "r.json"
+    mask = ["--mask-type", "random", "--acceleration", "4"]
+    assert main([*argv, *mask, "-o", str(out), "--save-recipe", str(recipe)]) == 0
+    change = {"step": 1, "name": "guidance.gamma", "value": 0.001}
+    recipe.write_text(json.dumps(json.loads(recipe.read_text()) | {"changes": [change]}))
+    assert main(["recon", str(one_coil), "--device", "cpu", "-o", str(turned), "--recipe", str(recipe)]) == 0
+    with np.load(out) as plain, np.load(turned) as other:
+        assert json.loads(str(other["recipe"]))["changes"] == [change]
+        assert not np.allclose(plain["image"], other["image"])
+
+
 def test_a_diverging_run_says_so(one_coil: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     broken = make_prior(tmp_path / "broken.safetensors", factor=float("nan"))
     out = tmp_path / "out.npz"

@@ -5,17 +5,16 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from napari_lossguide.recon.live import Live
     from napari_lossguide.recon.result import Progress
 
 R = TypeVar("R")
 
 
 def run_to_the_end(
-    begin: Callable[[Live], Generator[Progress, None, R]], reading: str, title: Callable[[Progress], str]
+    begin: Callable[[], Generator[Progress, None, R]], reading: str, title: Callable[[Progress], str]
 ) -> R:
     """Run to the end, with a progress bar on a terminal.
 
@@ -28,21 +27,13 @@ def run_to_the_end(
     from tqdm import tqdm
 
     with tqdm(disable=not sys.stderr.isatty(), desc="loading PyTorch", unit="step", leave=False) as bar:
-        from napari_lossguide.recon.live import Live
+        from napari_lossguide.recon.drive import last_of
+
+        def show(progress: Progress) -> None:
+            bar.total = progress.total
+            bar.set_description(title(progress), refresh=False)
+            bar.update(progress.step - bar.n)
 
         bar.set_description(reading)
-        with contextlib.closing(begin(Live())) as steps:
-            return last_of(steps, bar, title)
-
-
-def last_of(steps: Generator[Progress, None, R], bar: Any, title: Callable[[Progress], str]) -> R:
-    """Walk the steps, moving the bar; their result."""
-    while True:
-        try:
-            progress = next(steps)
-        except StopIteration as stop:
-            result: R = stop.value
-            return result
-        bar.total = progress.total
-        bar.set_description(title(progress), refresh=False)
-        bar.update(progress.step - bar.n)
+        with contextlib.closing(begin()) as run:
+            return last_of(run, show)

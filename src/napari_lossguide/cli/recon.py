@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from napari_lossguide.data.kdata import KData
     from napari_lossguide.masks import MaskRecipe
-    from napari_lossguide.recon.live import Live
     from napari_lossguide.recon.recipe import Recipe
     from napari_lossguide.recon.result import Progress, Result
 
@@ -114,10 +113,10 @@ def mask_params(args: argparse.Namespace) -> dict[str, Any]:
 def run_recipe(kdata: KData, recipe: Recipe, maps: np.ndarray | None, device: str) -> Result:
     """Run to the end, with a progress bar on a terminal."""
 
-    def begin(live: Live) -> Generator[Progress, None, Result]:
+    def begin() -> Generator[Progress, None, Result]:
         from napari_lossguide.recon.engine import reconstruction
 
-        return reconstruction(kdata, recipe, maps=maps, device=device, live=live)
+        return reconstruction(kdata, recipe, maps=maps, device=device)
 
     def title(p: Progress) -> str:
         return f"slice {p.slice + 1}/{p.slices}, residual {p.residual:.3g}"

@@ -16,7 +16,6 @@ from napari_lossguide.cli.progress import run_to_the_end
 from napari_lossguide.types import InvalidInput
 
 if TYPE_CHECKING:
-    from napari_lossguide.recon.live import Live
     from napari_lossguide.recon.recipe import Recipe
     from napari_lossguide.recon.result import Progress
     from napari_lossguide.recon.samples import Samples
@@ -61,10 +60,10 @@ def asked_recipe(args: argparse.Namespace) -> Recipe:
 def run_sampling(recipe: Recipe, device: str) -> Samples:
     """Run to the end, with a progress bar on a terminal."""
 
-    def begin(live: Live) -> Generator[Progress, None, Samples]:
+    def begin() -> Generator[Progress, None, Samples]:
         from napari_lossguide.recon.sampling import sampling
 
-        return sampling(recipe, device=device, live=live)
+        return sampling(recipe, device=device)
 
     return run_to_the_end(begin, "reading the prior", lambda p: f"from sample {p.slice + 1}")
 

@@ -15,13 +15,14 @@ from torch import Tensor
 from napari_lossguide.data.kdata import KData
 from napari_lossguide.recon.classical import classical_steps
 from napari_lossguide.recon.diffusion import SampleNoise, diffusion_steps, open_prior
+from napari_lossguide.recon.drive import cancellable, last_of
 from napari_lossguide.recon.live import Live
 from napari_lossguide.recon.methods import method
 from napari_lossguide.recon.problem import check_maps, coil_maps, data_residual, make_problem
 from napari_lossguide.recon.provenance import classifier_facts, provenance
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.recon.result import Progress, Result
-from napari_lossguide.types import Cancelled, Denoiser, Diverged, InvalidInput, Problem, Step
+from napari_lossguide.types import Denoiser, Diverged, InvalidInput, Problem, Step
 
 
 def choose_device(name: str) -> torch.device:
@@ -226,16 +227,7 @@ def reconstruction(
     Diverged
         When an estimate is not finite.
     """
-    run = Run(kdata, recipe, maps, device, live or Live(recipe.changes), denoiser)
-    status = "done"
-    steps = run.steps()
-    try:
-        yield from steps
-    except Cancelled:
-        status = "cancelled"
-    finally:
-        steps.close()  # type: ignore[attr-defined]
-    return run.result(status)
+    return (yield from cancellable(Run(kdata, recipe, maps, device, live or Live(recipe.changes), denoiser)))
 
 
 def reconstruct(
@@ -295,11 +287,4 @@ def reconstruct(
             noise_std=noise_std,
             **image,
         )
-    run = reconstruction(kdata, recipe, maps=maps, device=device)
-    while True:
-        try:
-            progress = next(run)
-        except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return]
-        if callback is not None:
-            callback(progress)
+    return last_of(reconstruction(kdata, recipe, maps=maps, device=device), callback)

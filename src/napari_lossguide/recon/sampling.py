@@ -15,6 +15,7 @@ from torch import Tensor
 
 from napari_lossguide.operators.cartesian_sense import CartesianSense
 from napari_lossguide.recon.diffusion import SampleNoise, diffusion_steps, open_prior
+from napari_lossguide.recon.drive import cancellable, last_of
 from napari_lossguide.recon.engine import choose_device
 from napari_lossguide.recon.live import Live
 from napari_lossguide.recon.methods import METHODS, method
@@ -22,7 +23,7 @@ from napari_lossguide.recon.provenance import classifier_facts, hash_of, version
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.recon.result import Progress
 from napari_lossguide.recon.samples import Samples, sample_recipe
-from napari_lossguide.types import Cancelled, Denoiser, Diverged, InvalidInput, Problem, Step
+from napari_lossguide.types import Denoiser, Diverged, InvalidInput, Problem, Step
 
 
 def no_data(shape: tuple[int, int], real: bool, device: torch.device) -> Problem:
@@ -157,16 +158,7 @@ def sampling(
     Diverged
         When an estimate is not finite.
     """
-    run = Draw(recipe, device, live or Live(recipe.changes), denoiser)
-    status = "done"
-    steps = run.steps()
-    try:
-        yield from steps
-    except Cancelled:
-        status = "cancelled"
-    finally:
-        steps.close()  # type: ignore[attr-defined]
-    return run.result(status)
+    return (yield from cancellable(Draw(recipe, device, live or Live(recipe.changes), denoiser)))
 
 
 def sample(
@@ -210,11 +202,4 @@ def sample(
             seed=seed,
             settings=settings,
         )
-    run = sampling(recipe, device=device)
-    while True:
-        try:
-            progress = next(run)
-        except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return]
-        if callback is not None:
-            callback(progress)
+    return last_of(sampling(recipe, device=device), callback)

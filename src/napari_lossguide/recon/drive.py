@@ -1,0 +1,49 @@
+"""Runs walked to their end: what reconstructing and sampling, Python and the shell have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from typing import Protocol, TypeVar
+
+from napari_lossguide.recon.result import Progress
+from napari_lossguide.types import Cancelled
+
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+
+
+class Steppable(Protocol[R_co]):
+    """A run: its steps, and what it leaves."""
+
+    def steps(self) -> Iterator[Progress]:
+        """Progress after every step."""
+        ...
+
+    def result(self, status: str) -> R_co:
+        """What there is; ``status`` is done or cancelled."""
+        ...
+
+
+def cancellable(run: Steppable[R]) -> Generator[Progress, None, R]:
+    """The steps of a run; its result, "cancelled" when it was cancelled. A closed generator closes the run's."""
+    status = "done"
+    steps = run.steps()
+    try:
+        yield from steps
+    except Cancelled:
+        status = "cancelled"
+    finally:
+        steps.close()  # type: ignore[attr-defined]
+    return run.result(status)
+
+
+def last_of(run: Generator[Progress, None, R], callback: Callable[[Progress], object] | None = None) -> R:
+    """Walk a run to its end, telling ``callback`` each step; its result."""
+    while True:
+        try:
+            progress = next(run)
+        except StopIteration as stop:
+            result: R = stop.value
+            return result
+        if callback is not None:
+            callback(progress)
