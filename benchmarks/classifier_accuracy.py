@@ -12,11 +12,11 @@ from pathlib import Path
 
 import torch
 
-from napari_lossguide.priors.augment import random_complex
-from napari_lossguide.priors.augmentation import Augmentation
-from napari_lossguide.priors.classifier import CLASSES, NoiseClassifier, load_classifier
-from napari_lossguide.priors.classifier_data import HEADS, HELD_OUT, NAMES, from_heads, read_slices
-from napari_lossguide.priors.synthetic_heads import SyntheticHeads
+from napari_lossguide.priors.classifier.classifier import CLASSES, NoiseClassifier, load_classifier
+from napari_lossguide.priors.classifier.data import HEADS, HELD_OUT, NAMES, from_heads, read_slices
+from napari_lossguide.priors.training.augment import random_complex
+from napari_lossguide.priors.training.augmentation import Augmentation
+from napari_lossguide.priors.training.synthetic_heads import SyntheticHeads
 
 SIZE = 128
 SIGMAS = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)

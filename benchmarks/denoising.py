@@ -16,10 +16,10 @@ import torch
 from bm3d import bm3d
 from simulated_lines import FILES
 
-from napari_lossguide.priors.augment import noise_for, random_views
 from napari_lossguide.priors.domain import REFERENCE_QUANTILE
 from napari_lossguide.priors.load import load_prior
-from napari_lossguide.priors.train_validate import plain
+from napari_lossguide.priors.training.augment import noise_for, random_views
+from napari_lossguide.priors.training.validate import plain
 
 SIGMAS = (0.05, 0.1, 0.2, 0.5, 1.0)
 

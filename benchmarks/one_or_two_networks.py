@@ -10,10 +10,10 @@ Measured on slices of unseen patients. A training that was stopped goes on.
 import argparse
 from pathlib import Path
 
-from napari_lossguide.priors.train import Trainer
-from napari_lossguide.priors.train_config import TrainConfig
-from napari_lossguide.priors.train_data import open_data
-from napari_lossguide.priors.train_validate import VALIDATION_SIGMAS
+from napari_lossguide.priors.training.config import TrainConfig
+from napari_lossguide.priors.training.data import open_data
+from napari_lossguide.priors.training.trainer import Trainer
+from napari_lossguide.priors.training.validate import VALIDATION_SIGMAS
 
 RUNS = {"real alone": (0.0, 1), "complex alone": (1.0, 1), "both": (0.5, 2)}  # complex fraction, multiple of the steps
 

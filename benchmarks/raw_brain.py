@@ -24,6 +24,7 @@ METHODS = (
     ("zero-filled", {}),
     ("cg-sense", {}),
     ("l1-wavelet", {}),
+    ("prox-mean", {}),
     ("prox-ddim", {}),
     ("dds", {}),
     ("loss-guidance", {}),
@@ -61,7 +62,7 @@ def simulated(data: Path, snr: float) -> None:
     images = np.load(data / "validation_brain_t1c_256.npz")["images"].astype(np.float32)[::6]
     mask = MaskRecipe.of("equispaced", acceleration=4, center_fraction=0.08, seed=0)
     runs = [("zero-filled", {}), *(("l1-wavelet", {"guidance.regularization": r}) for r in (0.001, 0.003, 0.01, 0.03))]
-    runs += [("prox-ddim", {}), ("prox-ddim", {"guidance.gamma": 0.3}), ("dds", {})]
+    runs += [("prox-mean", {}), ("prox-ddim", {}), ("prox-ddim", {"guidance.gamma": 0.3}), ("dds", {})]
     print(f"simulated: {len(images)} slices 256 x 256, 8 coils, equispaced 4x, SNR {snr:g}")
     print("| method | PSNR dB | SSIM | NMSE | residual |")
     print("|---|---|---|---|---|")

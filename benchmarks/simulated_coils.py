@@ -50,7 +50,7 @@ class Bench:
         rows = []
         for i, image in enumerate(self.images):
             about = [image.shape, i, snr, mask.model_dump(), method, recipe.schedule, recipe.sampler, recipe.guidance]
-            key = json.dumps([*about, self.sha256 if method == "prox-ddim" else ""])
+            key = json.dumps([*about, self.sha256 if method == "prox-mean" else ""])
             if key not in self.known:
                 result = reconstruct(acquisition(image, i, snr), recipe=recipe)
                 reference, got = image[None], np.abs(result.image)
@@ -87,7 +87,7 @@ def main() -> None:
                 scores = {k: bench.mean(mask, snr, m, **v) for k, (m, v) in runs.items()}
                 best = max(scores, key=lambda k: scores[k][0])
                 rows = {"zero-filled": bench.mean(mask, snr, "zero-filled"), f"l1-wavelet, {best}": scores[best]}
-                rows["prox-ddim, 50 evaluations"] = bench.mean(mask, snr, "prox-ddim")
+                rows["prox-mean, 50 evaluations"] = bench.mean(mask, snr, "prox-mean")
                 for name, (p, s, residual, seconds) in rows.items():
                     print(
                         f"| {kind} {factor}x | {snr:g} | {name} | {p:.2f} | {s:.3f} | {residual:.2f} | {seconds:.1f} "

@@ -127,8 +127,8 @@ def table(bench: Bench, acceleration: float, slices: range, seeds: range, baseli
         report(bench, acceleration, f"{m}, λ {r:g}", mean(scores[m]), top)
     if baselines_only:
         return
-    prior = bench.rows(slices, acceleration, seeds, "prox-ddim", 50)
-    report(bench, acceleration, "prox-ddim, 50 evaluations", mean(prior), top)
+    prior = bench.rows(slices, acceleration, seeds, "prox-mean", 50)
+    report(bench, acceleration, "prox-mean, 50 evaluations", mean(prior), top)
     contrasts = np.tile(bench.contrasts[slices], len(seeds))
     for c in np.unique(contrasts) if len(set(contrasts)) > 1 else ():
         own = [[r for r, k in zip(rows, contrasts, strict=True) if k == c] for rows in (prior, scores[best])]
@@ -141,7 +141,7 @@ def other_methods(bench: Bench, acceleration: float, slices: range) -> None:
     settings = {m: {"guidance.regularization": bench.tuned(slices, acceleration, m)} for m in REGULARIZATION}
     few = slices[::8]
     top = max(mean(bench.rows(few, acceleration, one, m, settings=v))["psnr"] for m, v in settings.items())
-    runs = [(m, 50, 1) for m in ("prox-ddim", "ddnm", "diffpir", "dds", "loss-guidance")]
+    runs = [(m, 50, 1) for m in ("prox-mean", "prox-ddim", "ddnm", "diffpir", "dds", "loss-guidance")]
     for method, steps, samples in (*runs, ("prox-ddim", 50, 8), ("loss-guidance-thesis", 999, 1)):
         name = f"few slices: {method}, {steps} evaluations" + (f", mean of {samples} samples" * (samples > 1))
         report(bench, acceleration, name, mean(bench.rows(few, acceleration, one, method, steps, samples=samples)), top)

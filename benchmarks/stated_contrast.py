@@ -14,8 +14,8 @@ import torch
 
 from napari_lossguide.data.phantoms import simulate
 from napari_lossguide.masks import make_mask
-from napari_lossguide.priors.classifier import CLASSES, load_classifier
-from napari_lossguide.priors.classifier_data import NAMES, read_slices
+from napari_lossguide.priors.classifier.classifier import CLASSES, load_classifier
+from napari_lossguide.priors.classifier.data import NAMES, read_slices
 from napari_lossguide.priors.load import load_prior
 from napari_lossguide.recon.engine import reconstruction
 from napari_lossguide.recon.recipe import Recipe

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_lossguide.priors.train import Trainer
-from napari_lossguide.priors.train_config import TrainConfig
-from napari_lossguide.priors.train_data import open_data
-from napari_lossguide.priors.train_validate import denoising_psnr, evenly
+from napari_lossguide.priors.training.config import TrainConfig
+from napari_lossguide.priors.training.data import open_data
+from napari_lossguide.priors.training.trainer import Trainer
+from napari_lossguide.priors.training.validate import denoising_psnr, evenly
 
 VARIANTS = {
     "all": {},

@@ -17,10 +17,10 @@ import numpy as np
 import torch
 
 from napari_lossguide.data.montage import montage, write_png
-from napari_lossguide.priors.augment import random_views
-from napari_lossguide.priors.augmentation import Augmentation
-from napari_lossguide.priors.classifier import CLASSES, load_classifier
-from napari_lossguide.priors.classifier_data import AXIAL, T1C, read_slices
+from napari_lossguide.priors.classifier.classifier import CLASSES, load_classifier
+from napari_lossguide.priors.classifier.data import AXIAL, T1C, read_slices
+from napari_lossguide.priors.training.augment import random_views
+from napari_lossguide.priors.training.augmentation import Augmentation
 from napari_lossguide.recon.sampling import sample
 
 DOCS = Path(__file__).parent

@@ -19,7 +19,7 @@ def main(n: int = 128, steps: int = 30) -> dict[str, dict[str, float]]:
     print(f"simulation: {scan.n_coils} coils, acceleration {achieved_acceleration(mask):.2f}")
 
     scores = {}
-    for method in ("zero-filled", "l1-wavelet", "prox-ddim"):
+    for method in ("zero-filled", "l1-wavelet", "prox-mean"):
         result = reconstruct(scan, mask, method=method, steps=steps)
         scores[method] = evaluate(image[None], np.abs(result.image))
         figures = ", ".join(f"{name} {value:.3f}" for name, value in scores[method].items())

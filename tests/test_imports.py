@@ -50,7 +50,7 @@ def loaded_by(code: str, names: tuple[str, ...]) -> list[str]:
         "priors.load",
         "priors.formats.registry",
         "priors.published",
-        "priors.train_config",
+        "priors.training.config",
         "guidance.classifier",
         "guidance.proximal",
         "guidance.loss_guidance",

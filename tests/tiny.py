@@ -7,8 +7,8 @@ import torch
 
 from napari_lossguide.data.kdata import KData
 from napari_lossguide.data.phantoms import simulate
-from napari_lossguide.priors.classifier import CLASSES, ClassifierInfo, NoiseClassifier
-from napari_lossguide.priors.classifier_network import HalfUNet
+from napari_lossguide.priors.classifier.classifier import CLASSES, ClassifierInfo, NoiseClassifier
+from napari_lossguide.priors.classifier.network import HalfUNet
 from napari_lossguide.priors.domain import NetworkDenoiser
 from napari_lossguide.priors.network import UNet
 from napari_lossguide.priors.precond import EDMPrecond

@@ -15,7 +15,7 @@ from napari_lossguide.guidance.classifier import (
 )
 from napari_lossguide.guidance.proximal import ProximalGuidance, ProximalParams
 from napari_lossguide.priors.analytic import MixturePrior
-from napari_lossguide.priors.classifier import CLASSES
+from napari_lossguide.priors.classifier.classifier import CLASSES
 from napari_lossguide.samplers.ancestral import AncestralSampler
 from napari_lossguide.samplers.ddim import DDIMSampler
 from napari_lossguide.samplers.schedules import KarrasSchedule

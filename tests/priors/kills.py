@@ -16,10 +16,10 @@ from pathlib import Path
 import torch
 import torch._dynamo  # which the optimiser loads on first use: once, before the forks
 
-from napari_lossguide.priors import train_state
-from napari_lossguide.priors.train import Trainer
-from napari_lossguide.priors.train_config import TrainConfig
-from napari_lossguide.priors.train_data import open_data
+from napari_lossguide.priors.training import state as train_state
+from napari_lossguide.priors.training.config import TrainConfig
+from napari_lossguide.priors.training.data import open_data
+from napari_lossguide.priors.training.trainer import Trainer
 
 
 def train(data: Path, out: Path, config: dict, slow_disk: bool) -> None:

@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
-from napari_lossguide.priors.augment import random_complex, random_views, smooth_field, smooth_phase
-from napari_lossguide.priors.augmentation import Augmentation
-from napari_lossguide.priors.train_validate import plain
+from napari_lossguide.priors.training.augment import random_complex, random_views, smooth_field, smooth_phase
+from napari_lossguide.priors.training.augmentation import Augmentation
+from napari_lossguide.priors.training.validate import plain
 
 
 def generator(seed=3):

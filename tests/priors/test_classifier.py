@@ -9,9 +9,9 @@ import torch
 from tiny import tiny_classifier, tiny_unet
 
 from napari_lossguide.cli import main
-from napari_lossguide.priors import classifier_data, classifier_train
-from napari_lossguide.priors.augmentation import Augmentation
-from napari_lossguide.priors.classifier import (
+from napari_lossguide.priors.classifier import data as classifier_data
+from napari_lossguide.priors.classifier import train as classifier_train
+from napari_lossguide.priors.classifier.classifier import (
     BUNDLED,
     CLASSES,
     find_classifier,
@@ -19,10 +19,11 @@ from napari_lossguide.priors.classifier import (
     read_info,
     save_classifier,
 )
-from napari_lossguide.priors.classifier_data import NAMES, UNKNOWN, ClassifierData, read_slices, same_background
-from napari_lossguide.priors.classifier_network import HalfUNet
-from napari_lossguide.priors.classifier_train import ClassifierConfig, ClassifierTrainer
+from napari_lossguide.priors.classifier.data import NAMES, UNKNOWN, ClassifierData, read_slices, same_background
+from napari_lossguide.priors.classifier.network import HalfUNet
+from napari_lossguide.priors.classifier.train import ClassifierConfig, ClassifierTrainer
 from napari_lossguide.priors.load import list_priors, save_prior
+from napari_lossguide.priors.training.augmentation import Augmentation
 from napari_lossguide.types import InvalidInput
 
 INFO = {"name": "tiny", "classes": CLASSES, "sigma_min": 0.002, "sigma_max": 10.0, "licence": "none", "trained_on": "-"}

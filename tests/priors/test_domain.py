@@ -7,7 +7,6 @@ import pytest
 import torch
 from tiny import tiny_denoiser
 
-from napari_lossguide.priors.augment import noise_for
 from napari_lossguide.priors.domain import (
     REFERENCE_QUANTILE,
     ZERO_FILLED_RATIO,
@@ -17,6 +16,7 @@ from napari_lossguide.priors.domain import (
     from_channels,
     to_channels,
 )
+from napari_lossguide.priors.training.augment import noise_for
 from napari_lossguide.recon.diffusion import SampleNoise
 from napari_lossguide.types import InvalidInput, PriorInfo
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from napari_lossguide.priors import processes
-from napari_lossguide.priors.processes import Processes
-from napari_lossguide.priors.train import Trainer
-from napari_lossguide.priors.train_config import TrainConfig
-from napari_lossguide.priors.train_data import Keys, Samples, open_data
-from napari_lossguide.priors.train_state import load_checkpoint
+from napari_lossguide.priors.training import processes
+from napari_lossguide.priors.training.config import TrainConfig
+from napari_lossguide.priors.training.data import Keys, Samples, open_data
+from napari_lossguide.priors.training.processes import Processes
+from napari_lossguide.priors.training.state import load_checkpoint
+from napari_lossguide.priors.training.trainer import Trainer
 from napari_lossguide.types import InvalidInput
 
 CONFIG = {

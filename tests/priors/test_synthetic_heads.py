@@ -4,9 +4,18 @@ import numpy as np
 import pytest
 import torch
 
-from napari_lossguide.priors import synthetic_heads
 from napari_lossguide.priors.domain import REFERENCE_QUANTILE
-from napari_lossguide.priors.synthetic_heads import FAT, FLUID, GREY, TISSUES, WHITE, SyntheticHeads, blur, signal
+from napari_lossguide.priors.training import synthetic_heads
+from napari_lossguide.priors.training.synthetic_heads import (
+    FAT,
+    FLUID,
+    GREY,
+    TISSUES,
+    WHITE,
+    SyntheticHeads,
+    blur,
+    signal,
+)
 from napari_lossguide.types import InvalidInput
 
 IDS = [0, 2, 41, 3, 42, 4, 502]  # air, white (left, right), grey (left, right), ventricle, something outside the brain

@@ -10,10 +10,10 @@ from safetensors.torch import load_file
 
 from napari_lossguide.priors.load import load_prior, read_header
 from napari_lossguide.priors.local_network import LocalNet
-from napari_lossguide.priors.train import Trainer
-from napari_lossguide.priors.train_config import TrainConfig
-from napari_lossguide.priors.train_data import Samples, batches, open_data
-from napari_lossguide.priors.train_state import checkpoints
+from napari_lossguide.priors.training.config import TrainConfig
+from napari_lossguide.priors.training.data import Samples, batches, open_data
+from napari_lossguide.priors.training.state import checkpoints
+from napari_lossguide.priors.training.trainer import Trainer
 from napari_lossguide.types import InvalidInput
 
 STEPS = 4

@@ -13,10 +13,10 @@ import torch
 from safetensors.torch import load_file
 
 from napari_lossguide.priors.load import read_header
-from napari_lossguide.priors.train import Trainer
-from napari_lossguide.priors.train_config import TrainConfig
-from napari_lossguide.priors.train_data import open_data
-from napari_lossguide.priors.train_state import PART, checkpoints, load_checkpoint, save_checkpoint, step_of
+from napari_lossguide.priors.training.config import TrainConfig
+from napari_lossguide.priors.training.data import open_data
+from napari_lossguide.priors.training.state import PART, checkpoints, load_checkpoint, save_checkpoint, step_of
+from napari_lossguide.priors.training.trainer import Trainer
 from napari_lossguide.types import InvalidInput
 
 KILLS = 20

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from napari_lossguide.priors import train_log
 from napari_lossguide.priors.load import prior_info
 from napari_lossguide.priors.precond import EDMPrecond
-from napari_lossguide.priors.train import Trainer
-from napari_lossguide.priors.train_average import Averages
-from napari_lossguide.priors.train_config import TrainConfig
-from napari_lossguide.priors.train_data import open_data
-from napari_lossguide.priors.train_export import Choice, choose
-from napari_lossguide.priors.train_log import SIGMA_BINS, LogFile, Window, in_words
-from napari_lossguide.priors.train_validate import denoising_psnr, evenly, sample_grid
+from napari_lossguide.priors.training import log as train_log
+from napari_lossguide.priors.training.average import Averages
+from napari_lossguide.priors.training.config import TrainConfig
+from napari_lossguide.priors.training.data import open_data
+from napari_lossguide.priors.training.export import Choice, choose
+from napari_lossguide.priors.training.log import SIGMA_BINS, LogFile, Window, in_words
+from napari_lossguide.priors.training.trainer import Trainer
+from napari_lossguide.priors.training.validate import denoising_psnr, evenly, sample_grid
 
 ROW = {"step": 40, "steps": 200, "minutes_left": 75.2, "loss": 0.123456, "learning_rate": 1.2e-3}
 

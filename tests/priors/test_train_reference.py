@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from napari_lossguide.data.training.options import FolderOptions
-from napari_lossguide.priors.augmentation import Augmentation
-from napari_lossguide.priors.train_config import FineNetwork, SliceFile, TrainConfig, ViewSize
+from napari_lossguide.priors.training.augmentation import Augmentation
+from napari_lossguide.priors.training.config import FineNetwork, SliceFile, TrainConfig, ViewSize
 
 DOC = Path(__file__).parents[2] / "docs" / "training.md"
 TABLES = {"": TrainConfig, "fine.": FineNetwork, "folder.": FolderOptions}

@@ -10,8 +10,8 @@ from scans import head, write_nifti
 from napari_lossguide.cli import main
 from napari_lossguide.priors.experts import build_network
 from napari_lossguide.priors.load import load_prior, prior_info
-from napari_lossguide.priors.train_config import PRESETS, TrainConfig, preset_path
-from napari_lossguide.priors.train_session import alone, train
+from napari_lossguide.priors.training.config import PRESETS, TrainConfig, preset_path
+from napari_lossguide.priors.training.session import alone, train
 from napari_lossguide.types import InvalidInput
 
 CONFIGS = sorted(Path(__file__).parents[2].glob("configs/brain-*.toml"))
@@ -155,7 +155,7 @@ def test_a_full_disk_ends_in_one_sentence(trained, monkeypatch, capsys):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("napari_lossguide.priors.train.save_checkpoint", full)
+    monkeypatch.setattr("napari_lossguide.priors.training.trainer.save_checkpoint", full)
     assert main([*argv, "--set", "steps=9", "--set", "validate_every=100", "--set", "save_every=7"]) == 2
     shown = capsys.readouterr().err
     assert "No space left on device; what is there is whole, and the same command goes on." in shown

@@ -80,7 +80,7 @@ def test_frozen():
     [
         (
             {"guidance.gama": 1},
-            r"^'guidance.gama' is not a parameter of the method 'prox-ddim'; it has .*guidance.gamma",
+            r"^'guidance.gama' is not a parameter of the method 'prox-mean'; it has .*guidance.gamma",
         ),
         ({"gamma": 1}, r"^'gamma' is not a parameter"),
         ({"guidance.gamma": 0}, r"^guidance.gamma = 0: input should be greater than"),
@@ -104,7 +104,7 @@ def test_what_is_wrong_is_one_sentence_that_names_it(settings, sentence):
 
 
 def test_unknown_method():
-    with pytest.raises(InvalidInput, match=r"no method 'magic'; choose one of prox-ddim, ddnm"):
+    with pytest.raises(InvalidInput, match=r"no method 'magic'; choose one of prox-mean, prox-ddim, ddnm"):
         method("magic")
     with pytest.raises(InvalidInput, match=r"no method 'magic'"):
         Recipe.for_method("magic")

@@ -11,7 +11,7 @@ from napari_lossguide import sample
 from napari_lossguide.cli import main
 from napari_lossguide.data.montage import montage, write_png
 from napari_lossguide.priors.analytic import GaussianPrior
-from napari_lossguide.priors.classifier import CLASSES, save_classifier
+from napari_lossguide.priors.classifier.classifier import CLASSES, save_classifier
 from napari_lossguide.priors.load import save_prior
 from napari_lossguide.recon.engine import reconstruction
 from napari_lossguide.recon.live import Live
@@ -182,7 +182,7 @@ def test_wrong_input_is_one_sentence(fields, sentence):
 
 
 def test_recipes_that_are_not_of_samples():
-    with pytest.raises(InvalidInput, match="'prox-ddim' needs k-space; samples are drawn with unconditional"):
+    with pytest.raises(InvalidInput, match="'prox-mean' needs k-space; samples are drawn with unconditional"):
         next(run(recipe=Recipe.for_method()))
     with pytest.raises(InvalidInput, match="The recipe has no shape"):
         next(run(recipe=Recipe.for_method("unconditional")))

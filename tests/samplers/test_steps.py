@@ -131,3 +131,54 @@ def test_steps_are_lazy_and_leave_their_input_alone(sampler):
     next(steps)
     assert count == [1]
     assert torch.equal(x, kept)
+
+
+def walked(params, draws, sigmas, seen=None):
+    """DDIM with an estimate that is the state: what the sampler itself adds. Returns the steps."""
+
+    class Pass:
+        def correct_state(self, x, sigma, params):
+            if seen is not None:
+                seen.append(x.clone())
+            return x
+
+        def correct_estimate(self, d, x, sigma, params):
+            return d
+
+    source = iter(draws)
+    noise = lambda: next(source)  # noqa: E731
+    start = torch.zeros(1, 2, 2)
+    return list(DDIMSampler.steps(lambda x, s: 0.5 * x, Pass(), start, sigmas, lambda i: (params, None), noise))
+
+
+def test_averaging_takes_the_noise_in_pairs_and_follows_its_equation():
+    """v' = (x0 + x0_before)/2 + kappa (v - v_before) and x' = v' +- sigma' z, written out; the last state is x0."""
+    sigmas = [4.0, 1.0, 0.5, 0.25, 0.125, 0.0]
+    z = [torch.full((1, 2, 2), float(k)) for k in (1, 2, 3, 5)]
+    params = DDIMSampler.Params(eta=1.0, average_below=1.0, momentum=0.5)
+    steps = walked(params, z, sigmas)
+    x = v = torch.zeros(1, 2, 2)
+    before, move = None, 0.0
+    signed = [z[0], -z[0], z[1], -z[1], z[2]]
+    for i, (step, sigma, after) in enumerate(zip(steps, sigmas, sigmas[1:], strict=False)):
+        x0 = 0.5 * x
+        if 0 < i < 4:
+            v, move = (x0 + before) / 2 + 0.5 * move, (x0 + before) / 2 + 0.5 * move - v
+        else:
+            v = x0
+        before = x0
+        x = v + after * signed[i]
+        torch.testing.assert_close(step.x0, x0)
+        torch.testing.assert_close(step.x, x)
+        assert step.sigma == sigma
+    torch.testing.assert_close(steps[-1].x, steps[-1].x0)
+
+
+def test_without_averaging_every_level_has_noise_of_its_own():
+    sigmas = [4.0, 1.0, 0.5, 0.0]
+    z = [torch.full((1, 2, 2), float(k)) for k in (1, 2, 3)]
+    steps = walked(DDIMSampler.Params(eta=1.0), z, sigmas)
+    x = torch.zeros(1, 2, 2)
+    for step, after, own in zip(steps, sigmas[1:], z, strict=True):
+        x = 0.5 * x + after * own
+        torch.testing.assert_close(step.x, x)

@@ -62,7 +62,7 @@ def test_what_goes_wrong_is_said(qtbot, make_napari_viewer, monkeypatch, kdata):
 
 def test_a_run_that_cannot_begin_is_said(qtbot, make_napari_viewer, monkeypatch, kdata):
     monkeypatch.setattr("napari_lossguide.widgets.prior_choice.list_priors", list)
-    _, ends = play(qtbot, make_napari_viewer(), kdata, ("prox-ddim",))
+    _, ends = play(qtbot, make_napari_viewer(), kdata, ("prox-mean",))
     assert len(ends) == 1 and "No prior" in ends[0]
 
 

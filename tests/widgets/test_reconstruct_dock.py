@@ -70,11 +70,11 @@ def started(dock):
 def test_run_gives_a_layer_with_its_facts(qtbot, dock, engine, viewer, kdata):
     run(qtbot, dock)
     (layer,) = results(viewer)
-    assert layer.name == "Proximal DDIM, seed 0 (SIMULATION)"
+    assert layer.name == "Proximal mean, seed 0 (SIMULATION)"
     np.testing.assert_array_equal(layer.data, np.full((32, 32), 6.0))
     assert tuple(layer.scale) == kdata.spacing[1:]
     facts = layer.metadata["lossguide"]
-    assert json.loads(facts["recipe"])["method"] == "prox-ddim"
+    assert json.loads(facts["recipe"])["method"] == "prox-mean"
     assert facts["seed"] == 0 and facts["device"] == "cpu" and facts["simulated"] and facts["residual"] == 0.9
     assert engine.calls[0][0] is kdata and engine.calls[0][2] == "auto"
     assert not [x for x in viewer.layers if views.role_of(x) == "preview"], "the result takes the preview's place"
@@ -87,7 +87,7 @@ def test_measured_data_are_not_called_a_simulation(qtbot, dock, engine, viewer, 
     layers.add_kspace(viewer, measured)
     assert "SIMULATION" not in dock.settings._facts.text()
     run(qtbot, dock)
-    assert results(viewer)[0].name == "Proximal DDIM, seed 0"
+    assert results(viewer)[0].name == "Proximal mean, seed 0"
 
 
 @pytest.mark.parametrize(
@@ -176,12 +176,12 @@ def test_another_run_keeps_the_earlier_result(qtbot, dock, engine, viewer):
     run(qtbot, dock)
     run(qtbot, dock)
     assert [layer.name for layer in results(viewer)] == [
-        "Proximal DDIM, seed 0 (SIMULATION)",
-        "Proximal DDIM, seed 0 (SIMULATION) (2)",
+        "Proximal mean, seed 0 (SIMULATION)",
+        "Proximal mean, seed 0 (SIMULATION) (2)",
     ]
     dock.settings.sampling.set_values({"seed": 1})
     run(qtbot, dock)
-    assert results(viewer)[2].name == "Proximal DDIM, seed 1 (SIMULATION)"
+    assert results(viewer)[2].name == "Proximal mean, seed 1 (SIMULATION)"
 
 
 def test_several_samples_and_phase_are_layers_too(qtbot, dock, engine, viewer):
@@ -189,7 +189,7 @@ def test_several_samples_and_phase_are_layers_too(qtbot, dock, engine, viewer):
     dock.settings.phase.setChecked(True)
     run(qtbot, dock)
     names = [layer.name for layer in viewer.layers]
-    main = "Proximal DDIM, seed 5, mean of 3 (SIMULATION)"
+    main = "Proximal mean, seed 5, mean of 3 (SIMULATION)"
     assert main in names
     for other in (f"Standard deviation of {main}", f"Phase of {main}"):
         assert not viewer.layers[other].visible

@@ -167,7 +167,7 @@ def test_recipes_go_out_and_come_back(qtbot, dock, engine, tmp_path):
     qtbot.addWidget(other)
     other.load_recipe(dock.recipe()[0].to_json())
     assert other.settings.recipe() == wanted
-    with pytest.raises(InvalidInput, match="prox-ddim"):
+    with pytest.raises(InvalidInput, match="prox-mean"):
         other.load_recipe(Recipe.for_method().to_json())
     run(qtbot, dock)
     assert dock.recipe() == (wanted, "the recipe of the last run")

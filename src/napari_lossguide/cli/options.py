@@ -78,7 +78,7 @@ def add_recon(commands: Any) -> None:
         "--noise-std", type=float, metavar="S", help="noise of the k-space, E|n|^2 = S^2, instead of an estimate"
     )
     p.add_argument("--prior", metavar="NAME", help="a bundled prior, a prior's file or another library's model (brain)")
-    p.add_argument("--method", metavar="NAME", help="see `lossguide methods` (prox-ddim)")
+    p.add_argument("--method", metavar="NAME", help="see `lossguide methods` (prox-mean)")
     p.add_argument("--steps", type=int, metavar="N", help="network evaluations, or iterations of a classical method")
     p.add_argument("--samples", type=int, metavar="P", help="posterior samples; the image is their mean (1)")
     p.add_argument("--seed", type=int, metavar="N")

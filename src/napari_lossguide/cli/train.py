@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from napari_lossguide.types import InvalidInput
 
 if TYPE_CHECKING:
-    from napari_lossguide.priors.train_config import TrainConfig
+    from napari_lossguide.priors.training.config import TrainConfig
 
 
 def train(args: argparse.Namespace) -> None:
@@ -20,7 +20,7 @@ def train(args: argparse.Namespace) -> None:
     config = read_config(args)
     check_folders(config, data, out)
 
-    from napari_lossguide.priors.train_session import alone
+    from napari_lossguide.priors.training.session import alone
 
     with alone(out):
         run(config, data, out, args)
@@ -29,7 +29,7 @@ def train(args: argparse.Namespace) -> None:
 def run(config: TrainConfig, data: Path, out: Path, args: argparse.Namespace) -> None:
     """Report on the data, then train."""
     from napari_lossguide.data.training.report import in_words
-    from napari_lossguide.priors.train_session import open_training
+    from napari_lossguide.priors.training.session import open_training
     from napari_lossguide.recon.engine import choose_device
 
     trainer, report = open_training(config, data, out, str(choose_device(args.device)), reading)
@@ -53,7 +53,7 @@ def reading(done: int, total: int) -> None:
 
 def read_config(args: argparse.Namespace) -> TrainConfig:
     """The configuration that the options ask for: a file or a preset, with --initial and --set on top of it."""
-    from napari_lossguide.priors.train_config import TrainConfig, preset_path
+    from napari_lossguide.priors.training.config import TrainConfig, preset_path
 
     if args.config and args.preset:
         raise InvalidInput(f"Give the configuration {args.config} or --preset {args.preset}, not both.")
@@ -80,6 +80,6 @@ def show_json(row: dict[str, Any]) -> None:
 
 def show_text(row: dict[str, Any]) -> None:
     """A row for a person."""
-    from napari_lossguide.priors.train_log import in_words
+    from napari_lossguide.priors.training.log import in_words
 
     print(in_words(row), flush=True)

@@ -17,7 +17,7 @@ def train_classifier(args: argparse.Namespace) -> None:
     if out.exists() and not out.is_dir():
         raise InvalidInput(f"--out {out} is a file; it must be a folder.")
 
-    from napari_lossguide.priors.classifier_train import ClassifierConfig, ClassifierTrainer
+    from napari_lossguide.priors.classifier.train import ClassifierConfig, ClassifierTrainer
 
     trainer = ClassifierTrainer(ClassifierConfig.read(Path(args.config).expanduser()), data, out)
     trainer.run(lambda row: print(json.dumps(row), flush=True))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from napari_lossguide.guidance.proximal import ProximalGuidance, ProximalParams
-from napari_lossguide.priors.classifier import load_classifier
+from napari_lossguide.priors.classifier.classifier import load_classifier
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -236,7 +236,7 @@ def reconstruct(
     maps: ArrayLike | None = None,
     *,
     prior: str = "brain",
-    method: str = "prox-ddim",
+    method: str = "prox-mean",
     steps: int | None = None,
     samples: int = 1,
     seed: int = 0,

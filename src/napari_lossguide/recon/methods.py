@@ -153,8 +153,19 @@ class Method:
 
 DIFFUSION = (
     Method(
+        "prox-mean",
+        "Proximal mean (default)",
+        "prox-ddim with antithetic noise, averaged estimates and momentum",
+        "Measured data enter the estimate by conjugate gradients, weighted by the measured noise; noise comes in pairs "
+        "of opposite sign. Comes near the posterior mean: its samples differ too little to show uncertainty.",
+        KarrasSchedule,
+        DDIMSampler,
+        ProximalGuidance,
+        defaults={"sampler.average_below": 0.5, "sampler.momentum": 0.9},
+    ),
+    Method(
         "prox-ddim",
-        "Proximal DDIM (default)",
+        "Proximal DDIM",
         "Zhu et al. 2023 (DiffPIR); Chung, Lee & Ye 2024 (DDS)",
         "Measured data enter the estimate by conjugate gradients, weighted by the measured noise; then fresh noise.",
         KarrasSchedule,
@@ -230,7 +241,7 @@ DIFFUSION = (
         "classifier",
         "Classifier guidance",
         "Dhariwal & Nichol 2021, arXiv 2105.05233",
-        "The default method, told the image's contrast or plane: a classifier pulls the estimate towards it.",
+        "Proximal DDIM, told the image's contrast or plane: a classifier pulls the estimate towards it.",
         KarrasSchedule,
         DDIMSampler,
         ClassifierGuidance,

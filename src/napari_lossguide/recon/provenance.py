@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from napari_lossguide import __version__
 from napari_lossguide.data.kdata import KData
-from napari_lossguide.priors.classifier import CLASSES, find_classifier
+from napari_lossguide.priors.classifier.classifier import CLASSES, find_classifier
 
 
 def versions(device: torch.device) -> dict[str, Any]:

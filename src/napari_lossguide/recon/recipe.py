@@ -24,7 +24,7 @@ class Recipe(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     format: Literal[1] = 1
     version: str = Field(__version__, description="of the program that wrote the recipe")
-    method: str = "prox-ddim"
+    method: str = "prox-mean"
     prior: str = Field("brain", description="name of a bundled prior or path of a file")
     prior_sha256: str = Field("", description="of the prior's file; filled in by a run, checked when given")
     image: Literal["auto", "complex", "real"] = Field(
@@ -56,7 +56,7 @@ class Recipe(BaseModel):
 
     @classmethod
     def for_method(
-        cls, name: str = "prox-ddim", *, steps: int | None = None, settings: Mapping[str, Any] = {}, **fields: Any
+        cls, name: str = "prox-mean", *, steps: int | None = None, settings: Mapping[str, Any] = {}, **fields: Any
     ) -> Recipe:
         """A recipe with a method's defaults, some of them changed.
 

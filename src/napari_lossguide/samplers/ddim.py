@@ -3,6 +3,13 @@
 Song, Meng & Ermon 2021, "Denoising Diffusion Implicit Models", arXiv 2010.02502, eq. 12, in variance-exploding units:
 
     x' = x0_hat + sigma' ( sqrt(1 - eta^2) e + eta z ),    e = (x - D) / sigma  or  (x - x0_hat) / sigma.
+
+With eta = 1 a step is v <- x0_hat(v + sigma z): stochastic gradient ascent on the smoothed prior (Renaud et al. 2024,
+SNORE, arXiv 2402.01779), and the noise of its gradient is what limits few steps. Two classical cures, below a noise
+level: draws come in antithetic pairs z, -z (Hammersley & Morton 1956) and the last two estimates are averaged, so that
+their error that is odd in z cancels; and Polyak's momentum (1964) makes up for the lag:
+
+    v' = (x0_hat + x0_hat_before) / 2 + momentum (v - v_before),    x' = v' + sigma' ( ... ).
 """
 
 from __future__ import annotations
@@ -38,6 +45,21 @@ class DDIMParams(BaseModel):
         description="Where the noise that is kept comes from: what the network removed (DDS), or what lies between "
         "the state and the estimate after the data correction (DiffPIR). Without effect at η = 1.",
     )
+    average_below: float = Field(
+        0.0,
+        ge=0,
+        le=1000,
+        title="Averaging below σ",
+        description="At smaller noise levels noise comes in pairs of opposite sign and two estimates are averaged; "
+        "0: never, as in the papers.",
+    )
+    momentum: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        title="Momentum κ",
+        description="Share of the last move that is made again, where estimates are averaged; no unit.",
+    )
 
 
 class DDIMSampler:
@@ -66,11 +88,21 @@ class DDIMSampler:
         knobs : called once a step with its index: the sampler's and the guidance's parameters as they are now.
         noise : unit noise of the state's shape and kind.
         """
+        before = v = move = z = x * 0
+        paired = False  # whether the next noise is the last one's opposite
         for i, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
             own, theirs = knobs(i)
             x = guide.correct_state(x, sigma, theirs)
             d = denoise(x, sigma)
             x0 = guide.correct_estimate(d, x, sigma, theirs)
             e = (x - (d if own.direction == "network" else x0)) / sigma
-            x = x0 + sigma_next * (math.sqrt(1 - own.eta**2) * e + own.eta * noise())
+            if i > 0 and sigma_next > 0 and sigma <= own.average_below:
+                v_next = (x0 + before) / 2 + own.momentum * move
+                move = v_next - v
+            else:
+                v_next, move = x0, x * 0
+            before, v = x0, v_next
+            z = -z if paired else noise()
+            paired = not paired and sigma_next <= own.average_below
+            x = v + sigma_next * (math.sqrt(1 - own.eta**2) * e + own.eta * z)
             yield Step(i, len(sigmas) - 1, sigma, x, x0, i + 1, {"sampler.eta": own.eta})

@@ -19,7 +19,7 @@ SIZE = (1600, 1000)  # pixels of the window
 SLICE = 1  # of the template: through the basal ganglia
 MASK_KIND = "equispaced"
 MASK = {"acceleration": 4.0, "center_fraction": 0.08, "seed": 0}
-METHODS = ("zero-filled", "l1-wavelet", "prox-ddim")
+METHODS = ("zero-filled", "l1-wavelet", "prox-mean")
 # Milliseconds: for a first look at the acquisition, for the canvas to settle, for the figures of merit at most.
 OVERVIEW, SETTLE, PATIENCE = 1500, 1000, 60_000
 

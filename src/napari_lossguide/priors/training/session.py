@@ -18,10 +18,10 @@ import torch
 from napari_lossguide.data.training.cache import Progress, silent
 from napari_lossguide.data.training.report import contact_sheet, data_report
 from napari_lossguide.data.training.report import in_words as report_in_words
-from napari_lossguide.priors.processes import Processes
-from napari_lossguide.priors.train import Row, Trainer
-from napari_lossguide.priors.train_config import TrainConfig, preset_path
-from napari_lossguide.priors.train_data import TrainingData, open_data
+from napari_lossguide.priors.training.config import TrainConfig, preset_path
+from napari_lossguide.priors.training.data import TrainingData, open_data
+from napari_lossguide.priors.training.processes import Processes
+from napari_lossguide.priors.training.trainer import Row, Trainer
 from napari_lossguide.types import InvalidInput
 
 

@@ -1,7 +1,7 @@
 """Noise-conditional classifiers log p(c | x, sigma): their files, and how images are put to them.
 
 A file is 16-bit safetensors like a prior's (see ``priors.load``), with a format of its own, so that neither can be
-taken for the other. The bundled ones are in the folder ``classifiers``.
+taken for the other. The bundled ones are beside this file.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from napari_lossguide.types import InvalidInput
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from napari_lossguide.priors.classifier_network import HalfUNet
+    from napari_lossguide.priors.classifier.network import HalfUNet
 
 FORMAT = "napari-lossguide classifier 1"
 EXACT = ("center", "width")  # the pooled features differ by less from their mean than 16 bits resolve
-BUNDLED = Path(__file__).parent / "classifiers"
+BUNDLED = Path(__file__).parent
 CLASSES: dict[str, tuple[str, ...]] = {
     "contrast": ("T1w", "T2w", "FLAIR", "T1c"),
     "plane": ("axial", "coronal", "sagittal"),
@@ -140,7 +140,7 @@ def load_classifier(name: str, device: str = "cpu") -> NoiseClassifier:
     import torch
     from safetensors import SafetensorError, safe_open
 
-    from napari_lossguide.priors.classifier_network import HalfUNet
+    from napari_lossguide.priors.classifier.network import HalfUNet
 
     path = find_classifier(name)
     try:

@@ -17,8 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from napari_lossguide.priors.augment import smooth_field, uniform
 from napari_lossguide.priors.domain import REFERENCE_QUANTILE
+from napari_lossguide.priors.training.augment import smooth_field, uniform
 from napari_lossguide.types import InvalidInput
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from napari_lossguide.priors.augment import noise_for, random_views
-from napari_lossguide.priors.augmentation import Augmentation
+from napari_lossguide.priors.training.augment import noise_for, random_views
+from napari_lossguide.priors.training.augmentation import Augmentation
 
 VALIDATION_SIGMAS = (0.05, 0.1, 0.2, 0.5, 1.0)
 MOST = 16  # slices of one set that are measured on

@@ -23,13 +23,13 @@ import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
-from napari_lossguide.priors.augmentation import Augmentation
-from napari_lossguide.priors.classifier import CLASSES, save_classifier
-from napari_lossguide.priors.classifier_data import UNKNOWN, ClassifierData, noisy
-from napari_lossguide.priors.classifier_network import HalfUNet, powers
+from napari_lossguide.priors.classifier.classifier import CLASSES, save_classifier
+from napari_lossguide.priors.classifier.data import UNKNOWN, ClassifierData, noisy
+from napari_lossguide.priors.classifier.network import HalfUNet, powers
 from napari_lossguide.priors.load import load_prior
 from napari_lossguide.priors.network import UNet
-from napari_lossguide.priors.train_data import generator
+from napari_lossguide.priors.training.augmentation import Augmentation
+from napari_lossguide.priors.training.data import generator
 from napari_lossguide.types import InvalidInput
 
 Row = dict[str, Any]

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_lossguide.data.training.options import FolderOptions
-from napari_lossguide.priors.augmentation import Augmentation
+from napari_lossguide.priors.training.augmentation import Augmentation
 from napari_lossguide.types import InvalidInput
 
 PRESETS = Path(__file__).parent / "presets"

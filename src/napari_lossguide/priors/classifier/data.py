@@ -19,11 +19,11 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from napari_lossguide.priors.augment import noise_for, random_views, uniform
-from napari_lossguide.priors.augmentation import Augmentation
-from napari_lossguide.priors.classifier import CLASSES
+from napari_lossguide.priors.classifier.classifier import CLASSES
 from napari_lossguide.priors.domain import REFERENCE_QUANTILE
-from napari_lossguide.priors.synthetic_heads import SyntheticHeads
+from napari_lossguide.priors.training.augment import noise_for, random_views, uniform
+from napari_lossguide.priors.training.augmentation import Augmentation
+from napari_lossguide.priors.training.synthetic_heads import SyntheticHeads
 from napari_lossguide.types import InvalidInput
 
 AXIAL, T1C = "train_brain_t1_t2_flair_256_u8.npz", "train_brain_t1c_256_u8.npz"

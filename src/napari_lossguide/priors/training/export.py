@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from napari_lossguide.priors.load import save_prior
-from napari_lossguide.priors.train_average import State
-from napari_lossguide.priors.train_config import TrainConfig
+from napari_lossguide.priors.training.average import State
+from napari_lossguide.priors.training.config import TrainConfig
 
 Scores = dict[float, dict[str, float]]  # PSNR by kind of image and noise level, for each half-life; empty: not measured
 

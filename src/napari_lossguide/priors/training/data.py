@@ -18,10 +18,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from napari_lossguide.data.training.cache import Progress, SliceCache, prepare, silent
 from napari_lossguide.data.training.sources import Dropped, Source, find_sources, listed_sources
-from napari_lossguide.priors.augment import noise_for, random_views
-from napari_lossguide.priors.processes import Processes
-from napari_lossguide.priors.synthetic_heads import SyntheticHeads
-from napari_lossguide.priors.train_config import TrainConfig, ViewSize
+from napari_lossguide.priors.training.augment import noise_for, random_views
+from napari_lossguide.priors.training.config import TrainConfig, ViewSize
+from napari_lossguide.priors.training.processes import Processes
+from napari_lossguide.priors.training.synthetic_heads import SyntheticHeads
 from napari_lossguide.types import InvalidInput
 
 Key = tuple[int, int]  # step, number of the sample within it

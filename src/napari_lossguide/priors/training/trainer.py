@@ -20,14 +20,14 @@ from torch import Tensor
 from napari_lossguide.priors.experts import build_network
 from napari_lossguide.priors.load import find_prior, is_ours, load_prior
 from napari_lossguide.priors.precond import EDMPrecond, edm_weight
-from napari_lossguide.priors.processes import Processes
-from napari_lossguide.priors.train_average import Averages, State
-from napari_lossguide.priors.train_config import TrainConfig, same_network
-from napari_lossguide.priors.train_data import Samples, TrainingData, batches
-from napari_lossguide.priors.train_export import Choice, Scores, choose, export_prior
-from napari_lossguide.priors.train_log import Board, LogFile, Window, has_tensorboard
-from napari_lossguide.priors.train_state import load_checkpoint, save_checkpoint
-from napari_lossguide.priors.train_validate import denoising_psnr, evenly, sample_grid
+from napari_lossguide.priors.training.average import Averages, State
+from napari_lossguide.priors.training.config import TrainConfig, same_network
+from napari_lossguide.priors.training.data import Samples, TrainingData, batches
+from napari_lossguide.priors.training.export import Choice, Scores, choose, export_prior
+from napari_lossguide.priors.training.log import Board, LogFile, Window, has_tensorboard
+from napari_lossguide.priors.training.processes import Processes
+from napari_lossguide.priors.training.state import load_checkpoint, save_checkpoint
+from napari_lossguide.priors.training.validate import denoising_psnr, evenly, sample_grid
 from napari_lossguide.types import InvalidInput
 
 TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from napari_lossguide.priors.augmentation import Augmentation
+from napari_lossguide.priors.training.augmentation import Augmentation
 
 
 def uniform(low: float, high: float, shape: tuple[int, ...], rng: Generator) -> Tensor:
