@@ -26,7 +26,7 @@ from napari_lossguide.recon.metrics import psnr, ssim
 from napari_lossguide.recon.recipe import Recipe
 
 CENTER_FRACTION = {4: 0.08, 8: 0.04}
-REGULARIZATION = (0.001, 0.003, 0.01)
+REGULARIZATION = (0.0003, 0.001, 0.003, 0.01)
 
 
 def acquisition(image: np.ndarray, index: int, snr: float) -> KData:
