@@ -30,7 +30,13 @@ class Recipe(BaseModel):
     image: Literal["auto", "complex", "real"] = Field(
         "auto", description="kind of the image; auto: real when the data say so (a simulation)"
     )
-    samples: int = Field(1, ge=1, le=256)
+    samples: int = Field(
+        1,
+        ge=1,
+        le=256,
+        description="Independent draws, with their mean and standard deviation; 'prox-mean' draws nearly the same image "
+        "each time, 'prox-ddim' shows more of what is uncertain.",
+    )
     batch: int = Field(8, ge=1, le=256, description="samples that go through the network together, at most")
     seed: int = Field(0, ge=0, lt=2**63)
     schedule: dict[str, Any] = {}
