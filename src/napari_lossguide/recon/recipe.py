@@ -34,7 +34,7 @@ class Recipe(BaseModel):
         1,
         ge=1,
         le=256,
-        description="Independent draws, with their mean and standard deviation; 'prox-mean' draws nearly the same image "
+        description="Independent draws, with mean and standard deviation; 'prox-mean' draws nearly the same image "
         "each time, 'prox-ddim' shows more of what is uncertain.",
     )
     batch: int = Field(8, ge=1, le=256, description="samples that go through the network together, at most")
