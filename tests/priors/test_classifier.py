@@ -53,7 +53,7 @@ def test_what_is_no_classifier_is_refused_in_one_sentence(tmp_path):
         load_classifier(str(tmp_path / "text.safetensors"))
     other, path = tiny_classifier(), tmp_path / "c.safetensors"
     save_classifier(path, other.model.state_dict(), {**other.model.config, "hidden": 8}, INFO)
-    with pytest.raises(InvalidInput, match="do not describe its weights"):
+    with pytest.raises(InvalidInput, match="do not fit the network"):
         load_classifier(str(path))
 
 

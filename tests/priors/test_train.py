@@ -8,12 +8,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from napari_lossguide.priors.load import load_prior, read_header
+from napari_lossguide.priors.load import FORMAT, load_prior
 from napari_lossguide.priors.local_network import LocalNet
 from napari_lossguide.priors.training.config import TrainConfig
 from napari_lossguide.priors.training.data import Samples, batches, open_data
 from napari_lossguide.priors.training.state import checkpoints
 from napari_lossguide.priors.training.trainer import Trainer
+from napari_lossguide.priors.weights import read_header
 from napari_lossguide.types import InvalidInput
 
 STEPS = 4
@@ -98,7 +99,7 @@ def test_a_resumed_run_equals_an_unbroken_one_bit_for_bit(unbroken, data, tmp_pa
         for halflife, average in trainer.averages.states.items():
             assert torch.equal(average[name], expected.averages.states[halflife][name]), name
     files = [folder / "tiny.safetensors" for folder in (tmp_path, unbroken[2])]
-    assert read_header(files[0]) == read_header(files[1])
+    assert read_header(files[0], FORMAT) == read_header(files[1], FORMAT)
     weights = [load_file(f) for f in files]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[1])
 
@@ -162,7 +163,7 @@ def test_training_can_start_from_a_prior(unbroken, data, tmp_path):
         torch.testing.assert_close(weights, theirs[name].float(), rtol=0, atol=0)
         torch.testing.assert_close(trainer.averages.states[1.0][f"network.{name}"], weights, rtol=0, atol=0)
     trainer.run(lambda row: None)
-    assert json.loads(read_header(tmp_path / "tiny.safetensors")["info"])["steps"] == 2 * STEPS
+    assert json.loads(read_header(tmp_path / "tiny.safetensors", FORMAT)["info"])["steps"] == 2 * STEPS
 
 
 def test_training_refuses_to_start_from_another_network(unbroken, data, tmp_path):

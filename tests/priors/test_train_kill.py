@@ -12,11 +12,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from napari_lossguide.priors.load import read_header
+from napari_lossguide.priors.load import FORMAT
 from napari_lossguide.priors.training.config import TrainConfig
 from napari_lossguide.priors.training.data import open_data
 from napari_lossguide.priors.training.state import PART, checkpoints, load_checkpoint, save_checkpoint, step_of
 from napari_lossguide.priors.training.trainer import Trainer
+from napari_lossguide.priors.weights import read_header
 from napari_lossguide.types import InvalidInput
 
 KILLS = 20
@@ -97,7 +98,7 @@ def test_twenty_kills_change_nothing(data, tmp_path):
         del a[wall_clock], b[wall_clock]
     assert equal(a, b)
     priors = [folder / "tiny.safetensors" for folder in (killed, unbroken)]
-    assert equal(*map(load_file, priors)) and read_header(priors[0]) == read_header(priors[1])
+    assert equal(*map(load_file, priors)) and read_header(priors[0], FORMAT) == read_header(priors[1], FORMAT)
 
 
 def damage(path, how):

@@ -103,6 +103,31 @@ def estimate_scale(zero_filled: Tensor) -> float:
     return top / ZERO_FILLED_RATIO
 
 
+def within_limits(
+    x: Tensor, sigma: float, network: str, least: int, sigmas: tuple[float, float]
+) -> tuple[Tensor, float]:
+    """An image and its noise level as a network may see them: shrunk to the largest level, or the label raised.
+
+    Parameters
+    ----------
+    x, sigma : images (B, ny, nx) at a noise level.
+    network : "the prior 'NAME'", for the complaint.
+    least : pixels along the shorter side.
+    sigmas : least and greatest noise level of the network.
+
+    Raises
+    ------
+    InvalidInput
+        If the image is too small.
+    """
+    if min(x.shape[-2:]) < least:
+        raise InvalidInput(
+            f"The image is {x.shape[-2]} x {x.shape[-1]} pixels; {network} needs at least {least} x {least}."
+        )
+    lowest, highest = sigmas
+    return (x * (highest / sigma), highest) if sigma > highest else (x, max(sigma, lowest))
+
+
 OWN_DOMAIN = Domain()
 
 
@@ -131,15 +156,9 @@ class NetworkDenoiser:
         InvalidInput
             If the image is smaller than the network's coarsest cell.
         """
-        least = self.info.divisible_by * 2
-        if min(x.shape[-2:]) < least:
-            raise InvalidInput(
-                f"The image is {x.shape[-2]} x {x.shape[-1]} pixels; "
-                f"the prior '{self.info.name}' needs at least {least} x {least}."
-            )
-        if sigma > self.info.sigma_max:
-            x, sigma = x * (self.info.sigma_max / sigma), self.info.sigma_max
+        limits = self.info.sigma_min, self.info.sigma_max
+        x, sigma = within_limits(x, sigma, f"the prior '{self.info.name}'", 2 * self.info.divisible_by, limits)
         channels = self.domain.to_network(x).contiguous(memory_format=torch.channels_last)
-        level = max(sigma, self.info.sigma_min) * self.domain.gain
+        level = sigma * self.domain.gain
         estimate = self.model(channels, torch.full((len(channels),), level, device=x.device))
         return self.domain.from_network(estimate, x)

@@ -1,17 +1,13 @@
-"""Priors by name or path. Ours are 16-bit safetensors with the network's configuration and the facts in the metadata.
-
-The header can be read without torch, so that a form can list priors; nothing in a file is ever run as code. Whatever is
-not ours goes to ``priors.formats``.
-"""
+"""Priors by name or path. Our own files are those of ``priors.weights``; all others go to ``priors.formats``."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_lossguide.priors.weights import load_network, read_header, save_weights, says
 from napari_lossguide.types import InvalidInput, PriorInfo
 
 if TYPE_CHECKING:
@@ -21,7 +17,6 @@ if TYPE_CHECKING:
 
 FORMAT = "napari-lossguide prior 1"
 BUNDLED = Path(__file__).parent
-MAX_HEADER = 100_000_000  # bytes, the limit of the safetensors format
 
 
 def save_prior(path: Path, state: dict[str, Tensor], network: dict[str, Any], info: dict[str, Any]) -> None:
@@ -34,17 +29,7 @@ def save_prior(path: Path, state: dict[str, Tensor], network: dict[str, Any], in
     network : its constructor arguments.
     info : ``name``, ``sigma_data``, ``licence``, ``trained_on`` and whatever else the model card states.
     """
-    import torch
-    from safetensors.torch import save_file
-
-    part = path.with_suffix(".part")
-    tensors = {k: v.detach().to("cpu", torch.float16).contiguous() for k, v in state.items()}
-    metadata = {"format": FORMAT, "network": json.dumps(network), "info": json.dumps(info)}
-    try:
-        save_file(tensors, part, metadata=metadata)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    save_weights(path, state, kind=FORMAT, network=network, info=info)
 
 
 def find_prior(name: str) -> Path:
@@ -71,37 +56,7 @@ def find_prior(name: str) -> Path:
 
 def is_ours(path: Path) -> bool:
     """Whether a file says that it is a prior of this program, of whatever version."""
-    try:
-        with open(path, "rb") as f:
-            size = int.from_bytes(f.read(8), "little")
-            return 2 <= size <= MAX_HEADER and b"napari-lossguide prior" in f.read(size)
-    except OSError:
-        return False
-
-
-def read_header(path: Path) -> dict[str, str]:
-    """Metadata of one of our prior files.
-
-    Raises
-    ------
-    InvalidInput
-        If the file cannot be read or is not one of ours.
-    """
-    try:
-        with open(path, "rb") as f:
-            size = int.from_bytes(f.read(8), "little")
-            if not 2 <= size <= MAX_HEADER:
-                raise ValueError("no safetensors header")
-            header = json.loads(f.read(size))
-        metadata: dict[str, str] = header.get("__metadata__", {})
-    except (OSError, ValueError, AttributeError) as error:
-        raise InvalidInput(f"The prior {path} cannot be read as safetensors ({error}).") from error
-    if metadata.get("format") != FORMAT:
-        raise InvalidInput(
-            f"{path} is not a prior of this program: its metadata must say format = '{FORMAT}', "
-            f"it says {metadata.get('format')!r}."
-        )
-    return metadata
+    return says(path, "napari-lossguide prior")
 
 
 def prior_info(path: Path, *, checksum: bool = False) -> PriorInfo:
@@ -118,7 +73,7 @@ def prior_info(path: Path, *, checksum: bool = False) -> PriorInfo:
 
         model = find_model(path)
         return model_info(model, model_checksum(model) if checksum else "")
-    metadata = read_header(path)
+    metadata = read_header(path, FORMAT)
     try:
         network, info = json.loads(metadata["network"]), json.loads(metadata["info"])
         known = ("name", "sigma_data", "licence", "trained_on")
@@ -168,27 +123,17 @@ def load_own(path: Path, device: str) -> NetworkDenoiser:
         If the weights do not fit the configuration.
     """
     import torch
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
 
     from napari_lossguide.priors.domain import NetworkDenoiser
     from napari_lossguide.priors.experts import build_network
     from napari_lossguide.priors.precond import EDMPrecond
 
     info = prior_info(path, checksum=True)
-    config = json.loads(read_header(path)["network"])
+    config = json.loads(read_header(path, FORMAT)["network"])
     if config.get("channels") != 2:
         raise InvalidInput(
             f"The prior {path} has {config.get('channels')} channels; 2 are needed (real and imaginary part)."
         )
-    try:
-        with torch.random.fork_rng(devices=[]):  # the initial weights are drawn from the global generator, and replaced
-            network = build_network(config)
-        network.load_state_dict({k: v.float() for k, v in load_file(path).items()})
-    except (RuntimeError, TypeError, KeyError, ValueError, SafetensorError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InvalidInput(
-            f"The weights in {path} do not fit the network that its metadata describes: {reason}"
-        ) from error
+    network = load_network(path, lambda: build_network(config))
     model = EDMPrecond(network, info.sigma_data).to(torch.device(device), memory_format=torch.channels_last)
     return NetworkDenoiser(model, info)

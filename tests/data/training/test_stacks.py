@@ -144,3 +144,14 @@ def test_a_cut_off_volume_is_refused_with_a_reason(tmp_path):
     (tmp_path / "a.nii.gz").write_bytes((tmp_path / "a.nii.gz").read_bytes()[:-2000])
     with pytest.raises(InvalidInput, match=r"^unreadable: "):
         stacks(tmp_path)
+
+
+def test_a_fault_of_our_own_is_not_called_a_damaged_file(tmp_path, monkeypatch):
+    np.save(tmp_path / "a.npy", np.random.default_rng(0).random((2, 8, 8)))
+
+    def broken(array, patient):
+        raise AttributeError("ours")
+
+    monkeypatch.setattr("napari_lossguide.data.training.stacks.from_array", broken)
+    with pytest.raises(AttributeError, match="ours"):
+        stacks(tmp_path)

@@ -8,7 +8,8 @@ import os
 import zipfile
 import zlib
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -102,6 +103,23 @@ def listed_sources(folder: Path, train: Iterable[tuple[str, float]], validation:
     return sources
 
 
+@contextmanager
+def parsing() -> Iterator[None]:
+    """Around calls of a library that reads files, and nothing of ours: whatever it raises, the file is damaged.
+
+    Raises
+    ------
+    InvalidInput
+        In the place of any error but too little memory.
+    """
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:  # parsers raise what comes up on damaged bytes: AttributeError, RuntimeError, their own
+        raise InvalidInput(f"unreadable: {' '.join(str(error).split())[:150] or type(error).__name__}") from error
+
+
 def walk(folder: Path) -> list[Path]:
     """All files, without hidden ones."""
     found = []
@@ -166,24 +184,16 @@ def group_series(paths: list[Path], folder: Path) -> tuple[list[Source], list[Dr
     if not paths:
         return [], []
     import pydicom
-    from pydicom.errors import InvalidDicomError
 
     groups: dict[tuple[str, ...], list[tuple[float, Path]]] = defaultdict(list)
     dropped = []
     for path in paths:
         name = path.relative_to(folder).as_posix()
         try:
-            head = pydicom.dcmread(path, stop_before_pixels=True)
-        except (
-            OSError,
-            EOFError,
-            ValueError,
-            KeyError,
-            AttributeError,
-            NotImplementedError,
-            InvalidDicomError,
-        ) as error:
-            dropped.append(Dropped(name, f"unreadable DICOM: {error}"))
+            with parsing():
+                head = pydicom.dcmread(path, stop_before_pixels=True)
+        except InvalidInput as error:
+            dropped.append(Dropped(name, str(error)))
             continue
         if "Rows" not in head:
             dropped.append(Dropped(name, f"DICOM without an image ({head.get('Modality', 'unknown modality')})"))

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import gzip
-import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from napari_lossguide.data.training.options import PLANES, FolderOptions
-from napari_lossguide.data.training.sources import Source
+from napari_lossguide.data.training.sources import Source, parsing
 from napari_lossguide.types import InvalidInput
 
 ARRAYS = ("images", "reconstruction_rss", "reconstruction_esc")
 NEARLY_CUBIC = 1.5  # longest over shortest voxel side up to which all planes are cut
 FEWEST_VALUES = 16  # a volume of fewer values is a mask or a label map
-DAMAGED = (
-    OSError, ValueError, TypeError, EOFError, KeyError, RuntimeError, AttributeError, NotImplementedError, zlib.error,
-    zipfile.BadZipFile,
-)  # fmt: skip
 
 
 @dataclass
@@ -61,12 +55,8 @@ def read_stacks(source: Source, options: FolderOptions) -> Iterator[Stack]:
             ):  # a file that is asked for by name is taken as it is
                 raise InvalidInput("it has only a few different values: a mask or a label map?")
             yield stack
-    except InvalidInput:
-        raise
     except MemoryError as error:
         raise InvalidInput(f"it needs more memory than there is ({error})") from error
-    except DAMAGED as error:
-        raise InvalidInput(f"unreadable: {' '.join(str(error).split())[:150] or type(error).__name__}") from error
 
 
 def read_nifti(source: Source, options: FolderOptions) -> Iterator[Stack]:
@@ -75,16 +65,19 @@ def read_nifti(source: Source, options: FolderOptions) -> Iterator[Stack]:
     from nibabel.affines import voxel_sizes
 
     path = source.paths[0]
-    with open(path, "rb") as f:
+    with parsing(), open(path, "rb") as f:
         zipped = f.read(2) == b"\x1f\x8b"
     with gzip.open(path) if zipped else open(path, "rb") as stream:
-        second = stream.read(8)[4:8] == b"n+2\0"
-        stream.seek(0)
-        stored = (nibabel.Nifti2Image if second else nibabel.Nifti1Image).from_stream(stream)
-        shape, kind = stored.shape, stored.get_data_dtype()
+        with parsing():
+            second = stream.read(8)[4:8] == b"n+2\0"
+            stream.seek(0)
+            stored = (nibabel.Nifti2Image if second else nibabel.Nifti1Image).from_stream(stream)
+            shape, kind = stored.shape, stored.get_data_dtype()
         if len(shape) < 2 or kind.kind not in "iufc":
             raise InvalidInput(f"its data have shape {shape} and type {kind}")
-        values = np.asarray(stored.dataobj[(..., *(0,) * (len(shape) - 3))])
+        first = (..., *(0,) * (len(shape) - 3))
+        with parsing():
+            values = np.asarray(stored.dataobj[first])
     volumes = int(np.prod(shape[3:]))
     notes = (f"only the first of {volumes} volumes is used",) if volumes > 1 else ()
     volume, extent, more = magnitude(values.reshape(*values.shape, *(1,) * (3 - values.ndim)))
@@ -123,10 +116,12 @@ def read_dicom(source: Source, _: FolderOptions) -> Iterator[Stack]:
 
     frames = []
     for path in source.paths:
-        data = pydicom.dcmread(path)
+        with parsing():
+            data = pydicom.dcmread(path)
         if data.get("SamplesPerPixel", 1) != 1:
             raise InvalidInput("its pixels have colours")
-        pixels = np.asarray(apply_rescale(data.pixel_array, data), np.float32)
+        with parsing():
+            pixels = np.asarray(apply_rescale(data.pixel_array, data), np.float32)
         if data.get("PhotometricInterpretation") == "MONOCHROME1":
             pixels = pixels.max() - pixels
         frames.append(pixels.reshape(-1, *pixels.shape[-2:]))
@@ -138,15 +133,21 @@ def read_dicom(source: Source, _: FolderOptions) -> Iterator[Stack]:
 
 def read_npy(source: Source, _: FolderOptions) -> Iterator[Stack]:
     """Slices (n, ny, nx), or one of them."""
-    yield from from_array(np.load(source.paths[0], allow_pickle=False, mmap_mode="r"), source.patient)
+    with parsing():
+        array = np.load(source.paths[0], allow_pickle=False, mmap_mode="r")
+    yield from from_array(array, source.patient)
 
 
 def read_npz(source: Source, options: FolderOptions) -> Iterator[Stack]:
     """`images`, or the named or only array; `pixel_mm` and `patient`, one or one a slice, beside it."""
-    with np.load(source.paths[0], allow_pickle=False) as file:
-        array = file[wanted(file.files, options)]
-        patients = file["patient"] if "patient" in file.files else None
-        pixel = np.ravel(file["pixel_mm"]) if "pixel_mm" in file.files else np.ones(1)
+    with parsing():
+        file = np.load(source.paths[0], allow_pickle=False)
+    with file:
+        name = wanted(file.files, options)
+        with parsing():
+            array = file[name]
+            patients = file["patient"] if "patient" in file.files else None
+            pixel = np.ravel(file["pixel_mm"]) if "pixel_mm" in file.files else np.ones(1)
     mm = (float(pixel[0]), float(pixel[1 if pixel.size == 2 else 0]))
     if patients is None or array.ndim != 3 or patients.shape != array.shape[:1]:
         yield from from_array(array, str(patients) if patients is not None and patients.ndim == 0 else "", mm)
@@ -159,11 +160,16 @@ def read_h5(source: Source, options: FolderOptions) -> Iterator[Stack]:
     """A fastMRI reconstruction, or the named or only dataset. Pixels are taken as square, as fastMRI's are."""
     import h5py
 
-    with h5py.File(source.paths[0], "r") as file:
+    with parsing():
+        file = h5py.File(source.paths[0], "r")
+    with file:
         names: list[str] = []
-        file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
-        array = np.asarray(file[wanted(names, options)][()])
-        patient = str(file.attrs.get("patient_id", ""))
+        with parsing():
+            file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
+        name = wanted(names, options)
+        with parsing():
+            array = np.asarray(file[name][()])
+            patient = str(file.attrs.get("patient_id", ""))
     yield from from_array(array, patient)
 
 

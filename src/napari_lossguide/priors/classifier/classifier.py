@@ -1,19 +1,19 @@
 """Noise-conditional classifiers log p(c | x, sigma): their files, and how images are put to them.
 
-A file is 16-bit safetensors like a prior's (see ``priors.load``), with a format of its own, so that neither can be
-taken for the other. The bundled ones are beside this file.
+A file is like a prior's (``priors.weights``), with a format of its own, so that neither can be taken for the other. The
+bundled ones are beside this file.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_lossguide.priors.weights import load_network, read_header, save_weights
 from napari_lossguide.types import InvalidInput
 
 if TYPE_CHECKING:
@@ -70,18 +70,12 @@ class NoiseClassifier:
         """
         import torch
 
-        from napari_lossguide.priors.domain import to_channels
+        from napari_lossguide.priors.domain import to_channels, within_limits
 
-        least = self.model.stride
-        if min(x.shape[-2:]) < least:
-            raise InvalidInput(
-                f"The image is {x.shape[-2]} x {x.shape[-1]} pixels; "
-                f"the classifier '{self.info.name}' needs at least {least} x {least}."
-            )
-        if sigma > self.info.sigma_max:
-            x, sigma = x * (self.info.sigma_max / sigma), self.info.sigma_max
+        limits = self.info.sigma_min, self.info.sigma_max
+        x, sigma = within_limits(x, sigma, f"the classifier '{self.info.name}'", self.model.stride, limits)
         channels = to_channels(x).contiguous(memory_format=torch.channels_last)
-        logits = self.model(channels, channels.new_full((len(x),), max(sigma, self.info.sigma_min)))
+        logits = self.model(channels, channels.new_full((len(x),), sigma))
         return {question: value.log_softmax(dim=1) for question, value in logits.items()}
 
 
@@ -98,18 +92,7 @@ def save_classifier(
     info : ``name``, ``classes``, ``sigma_min``, ``sigma_max``, ``licence``, ``trained_on`` and whatever else the card
         states.
     """
-    import torch
-    from safetensors.torch import save_file
-
-    part = path.with_suffix(".part")
-    tensors = {
-        k: v.detach().to("cpu", torch.float32 if k in EXACT else torch.float16).contiguous() for k, v in state.items()
-    }
-    try:
-        save_file(tensors, part, {"format": FORMAT, "network": json.dumps(network), "info": json.dumps(info)})
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    save_weights(path, state, kind=FORMAT, network=network, info=info, exact=EXACT)
 
 
 def find_classifier(name: str) -> Path:
@@ -138,30 +121,17 @@ def load_classifier(name: str, device: str = "cpu") -> NoiseClassifier:
         If there is no such classifier, the file is not one, or its weights do not fit its own configuration.
     """
     import torch
-    from safetensors import SafetensorError, safe_open
 
     from napari_lossguide.priors.classifier.network import HalfUNet
 
     path = find_classifier(name)
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            state = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118 (not a dict)
-    except (OSError, SafetensorError) as error:
-        raise InvalidInput(f"The classifier {path} cannot be read as safetensors ({error}).") from error
-    if metadata.get("format") != FORMAT:
-        raise InvalidInput(
-            f"{path} is not a classifier of this program: its metadata must say format = '{FORMAT}', "
-            f"it says {metadata.get('format')!r}."
-        )
+    metadata = read_header(path, FORMAT)
     try:
         info = read_info(json.loads(metadata["info"]), hashlib.sha256(path.read_bytes()).hexdigest())
-        with torch.random.fork_rng(devices=[]):  # the initial weights are drawn from the global generator, and replaced
-            network = HalfUNet(**json.loads(metadata["network"]))
-        network.load_state_dict(state)
-    except (RuntimeError, TypeError, KeyError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InvalidInput(f"The metadata of the classifier {path} do not describe its weights: {reason}") from error
+        config = json.loads(metadata["network"])
+    except (TypeError, KeyError, ValueError) as error:
+        raise InvalidInput(f"The metadata of the classifier {path} are incomplete or damaged ({error!r}).") from error
+    network = load_network(path, lambda: HalfUNet(**config))
     return NoiseClassifier(network.to(torch.device(device), memory_format=torch.channels_last), info)
 
 

@@ -13,14 +13,13 @@ import json
 import math
 import os
 import time
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from napari_lossguide.priors.classifier.classifier import CLASSES, save_classifier
@@ -29,6 +28,7 @@ from napari_lossguide.priors.classifier.network import HalfUNet, powers
 from napari_lossguide.priors.load import load_prior
 from napari_lossguide.priors.network import UNet
 from napari_lossguide.priors.training.augmentation import Augmentation
+from napari_lossguide.priors.training.config import read_toml
 from napari_lossguide.priors.training.data import generator
 from napari_lossguide.types import InvalidInput
 
@@ -72,15 +72,7 @@ class ClassifierConfig(BaseModel):
         InvalidInput
             If the file cannot be read, or the first wrong key.
         """
-        try:
-            with open(path, "rb") as f:
-                return cls(**tomllib.load(f))
-        except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise InvalidInput(f"The training configuration {path} cannot be read: {error}.") from error
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise InvalidInput(f"The training configuration {path} is wrong at {where}: {first['msg']}.") from error
+        return read_toml(cls, path)
 
 
 def with_encoder(prior: str, config: ClassifierConfig) -> tuple[HalfUNet, str]:

@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_lossguide.priors.formats.pickles import DAMAGED, PickledCode, Shape, read_pickle, read_tree
+from napari_lossguide.priors.weights import MAX_HEADER
 from napari_lossguide.types import InvalidInput
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-MAX_HEADER = 100_000_000  # bytes, the limit of the safetensors format
 
 # The entries that hold weights, the best first: averaged weights denoise better than the last ones.
 AVERAGED = ("ema", "model_ema", "ema_model", "ema_state_dict", "ema_model_state_dict", "model_ema_state_dict")

@@ -7,7 +7,7 @@ import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -15,6 +15,7 @@ from napari_lossguide.data.training.options import FolderOptions
 from napari_lossguide.priors.training.augmentation import Augmentation
 from napari_lossguide.types import InvalidInput
 
+M = TypeVar("M", bound=BaseModel)
 PRESETS = Path(__file__).parent / "presets"
 
 
@@ -123,19 +124,24 @@ class TrainConfig(BaseModel):
         InvalidInput
             If the file cannot be read, or the first wrong key.
         """
-        try:
-            with open(path, "rb") as f:
-                values = tomllib.load(f)
-        except (OSError, ValueError) as error:
-            raise InvalidInput(f"The training configuration {path} cannot be read: {error}.") from error
-        for key, value in settings:
-            override(values, key, value)
-        try:
-            return cls(**values)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"]) or "its keys"
-            raise InvalidInput(f"The training configuration {path} is wrong at {where}: {first['msg']}.") from error
+        return read_toml(cls, path, settings)
+
+
+def read_toml(cls: type[M], path: str | os.PathLike[str], settings: Iterable[tuple[str, Any]] = ()) -> M:
+    """A configuration from a TOML file and overrides; see ``TrainConfig.read``."""
+    try:
+        with open(path, "rb") as f:
+            values = tomllib.load(f)
+    except (OSError, ValueError) as error:
+        raise InvalidInput(f"The training configuration {path} cannot be read: {error}.") from error
+    for key, value in settings:
+        override(values, key, value)
+    try:
+        return cls(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "its keys"
+        raise InvalidInput(f"The training configuration {path} is wrong at {where}: {first['msg']}.") from error
 
 
 def override(values: dict[str, Any], key: str, value: Any) -> None:
