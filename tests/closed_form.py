@@ -117,12 +117,25 @@ class LinearCase:
 
     def noise(self, batch: int, seed: int = 0, quiet: int = 0):
         """Unit noise draws of this kind of image; those of the first ``quiet`` samples are zero."""
-        rng = torch.Generator().manual_seed(seed)
-        dtype = torch.float32 if self.real else torch.complex64
+        return QuietNoise(self, batch, seed, quiet)
 
-        def draw() -> torch.Tensor:
-            z = torch.randn((2, batch, *self.shape), generator=rng)
-            z[:, :quiet] = 0
-            return (z[0] if self.real else torch.complex(z[0], z[1])).to(dtype)
 
-        return draw
+class QuietNoise:
+    """Unit noise of a batch, zero for its first images."""
+
+    def __init__(self, case: LinearCase, batch: int, seed: int, quiet: int) -> None:
+        self.case, self.batch, self.quiet = case, batch, quiet
+        self.rng = torch.Generator().manual_seed(seed)
+
+    def draw(self, *shape: int) -> torch.Tensor:
+        z = torch.randn((2, self.batch, *shape), generator=self.rng)
+        z[:, : self.quiet] = 0
+        return z
+
+    def __call__(self) -> torch.Tensor:
+        z = self.draw(*self.case.shape)
+        return z[0] if self.case.real else torch.complex(z[0], z[1])
+
+    def of_data(self, coils: int) -> torch.Tensor:
+        z = self.draw(coils, *self.case.shape)
+        return torch.complex(z[0], z[1])

@@ -75,6 +75,18 @@ class Denoiser(Protocol):
         ...
 
 
+class Noise(Protocol):
+    """Unit noise of a batch, each image's from its own generator."""
+
+    def __call__(self) -> Tensor:
+        """Of an image: (B, ny, nx), N(0, 1) in each real channel."""
+        ...
+
+    def of_data(self, coils: int) -> Tensor:
+        """Of k-space: complex (B, coil, ny, nx), N(0, 1) in each real channel."""
+        ...
+
+
 class Classifier(Protocol):
     """log p(c | x, sigma) of what a noisy image shows.
 
@@ -121,6 +133,7 @@ class Problem:
     scale : multiply an image of this problem by it to get the input's units.
     real : the image is known to be real.
     n_measured : number of measured complex values (points x coils).
+    region : bool (ny, nx) that a person drew, for methods and losses that ask for one.
     """
 
     y: Tensor
@@ -129,6 +142,7 @@ class Problem:
     scale: float
     real: bool
     n_measured: int
+    region: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,7 @@ def test_probabilities_and_gradients_do_not_depend_on_the_batch(dtype):
 def test_scale_one_turns_the_estimate_of_the_mixture_into_that_of_its_component(dtype):
     """E[x0 | x, c] in closed form, at every noise level."""
     prior = mixture(dtype)
-    guide = ClassGuidance(case(dtype).problem(), 0.5, ExactClassifier(prior))
+    guide = ClassGuidance(case(dtype).problem(), 0.5, classifier=ExactClassifier(prior))
     for sigma in (0.1, 1.0, 5.0):
         x = sigma * images(dtype, 4, (5, 6)) + prior.means[1]
         guided = guide.correct_estimate(prior(x, sigma), x, sigma, ClassParams(contrast="FLAIR", scale=1))
@@ -113,7 +113,7 @@ def test_scale_one_turns_the_estimate_of_the_mixture_into_that_of_its_component(
 @pytest.mark.parametrize("wanted", ["T1w", "T1c"])
 def test_sampling_with_scale_one_draws_the_component_with_its_own_spread(dtype, wanted):
     prior, k = mixture(dtype), CLASSES["contrast"].index(wanted)
-    guide = ClassGuidance(case(dtype).problem(), 0.5, ExactClassifier(prior))
+    guide = ClassGuidance(case(dtype).problem(), 0.5, classifier=ExactClassifier(prior))
     sigmas = KarrasSchedule(steps=150, sigma_max=30, sigma_min=0.01).sigmas()
     noise = case(dtype).noise(48, seed=5)
     own = AncestralSampler.Params(variance="posterior")
@@ -129,7 +129,7 @@ def test_sampling_with_scale_one_draws_the_component_with_its_own_spread(dtype, 
 def test_without_a_class_the_components_come_as_often_as_their_weights_say():
     """What the guided sampling above is seen against."""
     prior = mixture(torch.float32)
-    guide = ClassGuidance(case(torch.float32).problem(), 0.5, ExactClassifier(prior))
+    guide = ClassGuidance(case(torch.float32).problem(), 0.5, classifier=ExactClassifier(prior))
     sigmas = KarrasSchedule(steps=60, sigma_max=30, sigma_min=0.01).sigmas()
     noise = case(torch.float32).noise(400, seed=5)
     own = AncestralSampler.Params(variance="posterior")
@@ -144,13 +144,13 @@ def test_any_is_exactly_the_method_without_guidance(dtype):
     problem, x = case(dtype, (18, 20)).problem(), images(dtype)
     d = tiny_denoiser()(x, 0.5)
     for params in (ClassifierParams(scale=50), ClassifierParams(contrast="T1w", plane="axial", scale=0)):
-        guided = ClassifierGuidance(problem, 0.25, tiny_classifier()).correct_estimate(d, x, 0.5, params)
+        guided = ClassifierGuidance(problem, 0.25, classifier=tiny_classifier()).correct_estimate(d, x, 0.5, params)
         assert torch.equal(guided, ProximalGuidance(problem, 0.25).correct_estimate(d, x, 0.5, ProximalParams()))
     assert ClassGuidance(problem, 0.25).correct_estimate(d, x, 0.5, ClassParams()) is d
     assert ClassGuidance(problem, 0.25).correct_state(x, 0.5, ClassParams(contrast="T1w")) is x
     changed = ClassifierParams(contrast="T1w")
     assert not torch.equal(
-        ClassifierGuidance(problem, 0.25, tiny_classifier()).correct_estimate(d, x, 0.5, changed), guided
+        ClassifierGuidance(problem, 0.25, classifier=tiny_classifier()).correct_estimate(d, x, 0.5, changed), guided
     )
 
 
@@ -158,7 +158,7 @@ def test_any_is_exactly_the_method_without_guidance(dtype):
 def test_the_scale_multiplies_the_gradient(dtype):
     problem, x, known = case(dtype, (18, 20)).problem(), images(dtype), {"plane": "sagittal"}
     g = log_probability_gradient(tiny_classifier(), x, 0.5, known)
-    guide = ClassGuidance(problem, 0.25, tiny_classifier())
+    guide = ClassGuidance(problem, 0.25, classifier=tiny_classifier())
     guided = guide.correct_estimate(x, x, 0.5, ClassParams(scale=3, **known))
     torch.testing.assert_close(guided, x + 3 * 0.25 * g)
     assert not x.requires_grad and not guided.requires_grad
@@ -171,7 +171,7 @@ def test_the_data_hold_whatever_class_is_claimed(dtype):
     for noise_std, weight in ((0.0, "hard"), (0.1, "posterior")):
         c = case(dtype, noise_std=noise_std)
         problem = c.problem()
-        guide = ClassifierGuidance(problem, 0.5, ExactClassifier(prior))
+        guide = ClassifierGuidance(problem, 0.5, classifier=ExactClassifier(prior))
         sigmas, noise = KarrasSchedule(steps=30, sigma_max=10, sigma_min=0.01).sigmas(), c.noise(4)
         theirs = ClassifierParams(contrast="T2w", scale=5, weight=weight, iterations=50)
         x0 = last_estimate(DDIMSampler, prior, guide, sigmas, noise, DDIMSampler.Params(), theirs)
@@ -192,7 +192,7 @@ def test_with_data_the_class_decides_what_was_not_measured():
     prior = MixturePrior(torch.stack([base + hidden[0], base + hidden[1], base, base - hidden[0]]), WEIGHTS, 0.05)
     sigmas, noise = KarrasSchedule(steps=40, sigma_max=10, sigma_min=0.01).sigmas(), c.noise(6)
     for k, wanted in enumerate(CLASSES["contrast"]):
-        guide = ClassifierGuidance(problem, 0.5, ExactClassifier(prior))
+        guide = ClassifierGuidance(problem, 0.5, classifier=ExactClassifier(prior))
         theirs = ClassifierParams(contrast=wanted, scale=1, weight="hard", iterations=50)
         x0 = last_estimate(DDIMSampler, prior, guide, sigmas, noise, DDIMSampler.Params(), theirs)
         distance = (x0[:, None] - prior.means).square().mean((-2, -1)).sqrt()

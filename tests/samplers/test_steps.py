@@ -5,11 +5,16 @@ import math
 import pytest
 import torch
 
-from napari_lossguide.recon.methods import METHODS
+from napari_lossguide.guidance.base import Guidance
+from napari_lossguide.recon.methods import SAMPLERS
 from napari_lossguide.samplers.ancestral import AncestralSampler
 from napari_lossguide.samplers.ddim import DDIMSampler
+from napari_lossguide.samplers.decoupled import DecoupledSampler
+from napari_lossguide.samplers.heun import HeunSampler
+from napari_lossguide.samplers.langevin import LangevinSampler
+from napari_lossguide.samplers.predictor_corrector import PredictorCorrectorSampler
+from napari_lossguide.samplers.red_diff import RedDiffSampler
 
-SAMPLERS = sorted({m.sampler for m in METHODS.values() if m.sampler}, key=lambda s: s.__name__)
 SIGMA, NEXT = 1.3, 0.4
 
 
@@ -17,14 +22,20 @@ def draw(seed, dtype=torch.complex64):
     return torch.randn((2, 3, 4), generator=torch.Generator().manual_seed(seed), dtype=dtype)
 
 
-class Shift:
+class Shift(Guidance):
     """Adds one to the state and two to the estimate, so that each can be seen; times what the knob says."""
+
+    def __init__(self):
+        pass
 
     def correct_state(self, x, sigma, params):
         return x + params
 
     def correct_estimate(self, d, x, sigma, params):
         return d + 2 * params
+
+    def langevin(self, x, d, sigma, step, params):
+        return x + step * (d - x)
 
 
 def denoise(x, sigma):
@@ -94,30 +105,26 @@ def test_ancestral_uses_the_corrected_state_and_estimate():
     torch.testing.assert_close(step.x, x0 + (NEXT / SIGMA) ** 2 * (x + 1 - x0))
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", SAMPLERS.values(), ids=SAMPLERS)
 def test_every_sampler_walks_the_whole_path_and_ends_with_its_estimate(sampler):
-    sigmas, seen = [3.0, 1.0, 0.3, 0.0], []
+    sigmas, seen, read = [3.0, 1.0, 0.3, 0.0], [], []
 
     def watched(x, sigma):
         seen.append(sigma)
         return denoise(x, sigma)
 
-    read = []
-
     def knobs(i):
         read.append(i)
         return sampler.Params(), float(i)
 
-    steps = list(sampler.steps(watched, Shift(), draw(0), sigmas, knobs, lambda: draw(1)))
-    assert seen == sigmas[:-1]
-    assert read == [0, 1, 2]  # knobs are read once a step
-    assert [(s.index, s.total, s.sigma, s.nfe) for s in steps] == [(i, 3, sigmas[i], i + 1) for i in range(3)]
+    steps = list(sampler.steps(watched, Shift(), draw(0), sigmas, knobs, Draws()))
+    assert len(seen) == sampler.evaluations(sampler.Params(), 3) == steps[-1].nfe
+    assert sorted(set(read)) == [0, 1, 2] and read[-3:] == [0, 1, 2]  # once a step
+    assert [(s.index, s.total, s.sigma) for s in steps] == [(i, 3, sigmas[i]) for i in range(3)]
     torch.testing.assert_close(steps[-1].x, steps[-1].x0)
-    # the third step's knob is 2: state + 2, estimate + 4
-    torch.testing.assert_close(steps[-1].x0, denoise(steps[1].x + 2, 0.3) + 4)
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", SAMPLERS.values(), ids=SAMPLERS)
 def test_steps_are_lazy_and_leave_their_input_alone(sampler):
     x, count = draw(0), []
 
@@ -126,29 +133,93 @@ def test_steps_are_lazy_and_leave_their_input_alone(sampler):
         return denoise(state, sigma)
 
     kept = x.clone()
-    steps = sampler.steps(counted, Shift(), x, [3.0, 1.0, 0.0], lambda i: (sampler.Params(), 1.0), lambda: draw(1))
+    steps = sampler.steps(counted, Shift(), x, [3.0, 1.0, 0.0], lambda i: (sampler.Params(), 1.0), Draws())
     assert count == []
     next(steps)
-    assert count == [1]
+    assert 0 < len(count) <= sampler.evaluations(sampler.Params(), 1) + 1  # a second one for Heun
     assert torch.equal(x, kept)
 
 
-def walked(params, draws, sigmas, seen=None):
+@pytest.mark.parametrize("sampler", [DDIMSampler, AncestralSampler])
+def test_corrections_of_state_and_estimate_are_where_the_network_is(sampler):
+    steps = list(sampler.steps(denoise, Shift(), draw(0), [1.0, 0.3, 0.0], lambda i: (sampler.Params(), i), Draws()))
+    torch.testing.assert_close(steps[-1].x0, denoise(steps[0].x + 1, 0.3) + 2)
+
+
+def test_heun_is_the_papers_algorithm_and_euler_is_ddim_without_noise():
+    """Karras et al. 2022, algorithm 1, on a denoiser without guidance."""
+    x = draw(0)
+    slope = (x - denoise(x, SIGMA)) / SIGMA
+    end = x + (NEXT - SIGMA) * slope
+    slope_end = (end - denoise(end, NEXT)) / NEXT
+    step = first(HeunSampler, x, x * 0, shift=0.0)
+    torch.testing.assert_close(step.x, x + (NEXT - SIGMA) * (slope + slope_end) / 2)
+    assert step.nfe == 2
+    euler = first(HeunSampler, x, x * 0, shift=0.0, order="euler")
+    torch.testing.assert_close(euler.x, first(DDIMSampler, x, x * 0, shift=0.0, eta=0.0).x)
+
+
+def test_churn_adds_the_noise_it_takes_away():
+    x, z = draw(0), draw(1)
+    raised = SIGMA * min(1 + 1.0 / 2, 2**0.5)
+    expected = first(HeunSampler, x + (raised**2 - SIGMA**2) ** 0.5 * z, z, shift=0.0, sigmas=(raised, NEXT, 0.0))
+    step = first(HeunSampler, x, z, shift=0.0, churn=1.0)
+    torch.testing.assert_close(step.x, expected.x)
+    assert step.sigma == pytest.approx(raised)
+
+
+def test_predictor_and_corrector_are_the_papers():
+    """Song et al. 2021, algorithms 2 and 4, written out for one image of a batch."""
+    x, z = draw(0), draw(1)
+    step = first(PredictorCorrectorSampler, x, z, shift=0.0, snr=0.3)
+    score = (denoise(x, SIGMA) - x) / SIGMA**2
+    eps = 2 * (0.3 * torch.linalg.norm(z[1]) / torch.linalg.norm(score[1])) ** 2
+    moved = x[1] + eps * score[1] + (2 * eps).sqrt() * z[1]
+    change = SIGMA**2 - NEXT**2
+    expected = moved + change * (denoise(moved, SIGMA) - moved) / SIGMA**2 + change**0.5 * z[1]
+    torch.testing.assert_close(step.x[1], expected)
+
+
+def test_langevin_steps_are_the_papers():
+    x, z = draw(0), draw(1)
+    step = first(LangevinSampler, x, z, shift=0.0, step=0.1, repeats=1)
+    a = 0.1 * SIGMA**2
+    torch.testing.assert_close(step.x, x + a * (denoise(x, SIGMA) - x) / SIGMA**2 + (2 * a) ** 0.5 * z)
+
+
+def test_decoupled_noises_the_end_of_the_flow():
+    x, z = draw(0), draw(1)
+    step = first(DecoupledSampler, x, z, shift=0.0, flow_steps=1)
+    torch.testing.assert_close(step.x, denoise(x, SIGMA) + NEXT * z)
+
+
+def test_red_diff_is_adam_on_the_papers_gradient():
+    """Its first step has the size of the learning rate, against the sign of the gradient."""
+    x, z = draw(0, torch.float32), draw(1, torch.float32)
+    step = first(RedDiffSampler, x, z, shift=1.0, weight=0.5, learning_rate=0.05)
+    mu = x * 0 + 2  # the guidance's estimate of nothing
+    e = (mu + SIGMA * z - denoise(mu + SIGMA * z, SIGMA)) / SIGMA
+    gradient = -2 + 0.5 * SIGMA * (e - z)
+    torch.testing.assert_close(step.x, mu - 0.05 * gradient.sign())
+
+
+class Draws:
+    """Unit noise that is always the same."""
+
+    def __call__(self):
+        return draw(1)
+
+    def of_data(self, coils):
+        return draw(1)[:, None].expand(-1, coils, -1, -1)
+
+
+def walked(params, draws, sigmas):
     """DDIM with an estimate that is the state: what the sampler itself adds. Returns the steps."""
-
-    class Pass:
-        def correct_state(self, x, sigma, params):
-            if seen is not None:
-                seen.append(x.clone())
-            return x
-
-        def correct_estimate(self, d, x, sigma, params):
-            return d
 
     source = iter(draws)
     noise = lambda: next(source)  # noqa: E731
     start = torch.zeros(1, 2, 2)
-    return list(DDIMSampler.steps(lambda x, s: 0.5 * x, Pass(), start, sigmas, lambda i: (params, None), noise))
+    return list(DDIMSampler.steps(lambda x, s: 0.5 * x, Shift(), start, sigmas, lambda i: (params, 0.0), noise))
 
 
 def test_averaging_takes_the_noise_in_pairs_and_follows_its_equation():

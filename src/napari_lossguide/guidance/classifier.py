@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from napari_lossguide.guidance.base import Guidance
 from napari_lossguide.guidance.proximal import ProximalGuidance, ProximalParams
 from napari_lossguide.priors.classifier.classifier import load_classifier
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from napari_lossguide.types import Classifier, Problem
+    from napari_lossguide.types import Classifier, Noise, Problem
 
 
 class ClassParams(BaseModel):
@@ -64,25 +65,23 @@ class ClassifierParams(ProximalParams, ClassParams):
     """Knobs of classifier guidance with data."""
 
 
-class ClassGuidance:
+class ClassGuidance(Guidance):
     """Classifier guidance alone: what is measured plays no part.
 
     Parameters
     ----------
-    problem : the slice; its device is where the classifier is loaded.
-    sigma_data : the prior's spread per channel, without effect.
+    problem, sigma_data, noise : see ``Guidance``.
     classifier : in the place of the one that the parameters name.
     """
 
     Params = ClassParams
-    corrects = "estimate"
+    corrects = frozenset({"estimate"})
 
-    def __init__(self, problem: Problem, sigma_data: float, classifier: Classifier | None = None) -> None:
-        self.problem, self.classifier = problem, classifier
-
-    def correct_state(self, x: Tensor, sigma: float, params: ClassParams) -> Tensor:
-        """The state as it is."""
-        return x
+    def __init__(
+        self, problem: Problem, sigma_data: float, noise: Noise | None = None, classifier: Classifier | None = None
+    ) -> None:
+        super().__init__(problem, sigma_data, noise)
+        self.classifier = classifier
 
     def correct_estimate(self, d: Tensor, x: Tensor, sigma: float, params: ClassParams) -> Tensor:
         """D + s sigma^2 grad_x log p(c | x, sigma); D itself where nothing is known."""
@@ -99,8 +98,10 @@ class ClassifierGuidance(ClassGuidance):
 
     Params = ClassifierParams
 
-    def __init__(self, problem: Problem, sigma_data: float, classifier: Classifier | None = None) -> None:
-        super().__init__(problem, sigma_data, classifier)
+    def __init__(
+        self, problem: Problem, sigma_data: float, noise: Noise | None = None, classifier: Classifier | None = None
+    ) -> None:
+        super().__init__(problem, sigma_data, noise, classifier)
         self.proximal = ProximalGuidance(problem, sigma_data)
 
     def correct_estimate(self, d: Tensor, x: Tensor, sigma: float, params: ClassParams) -> Tensor:

@@ -19,19 +19,22 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from napari_lossguide.guidance.base import Guidance, like
+
 if TYPE_CHECKING:
     from torch import Tensor
 
     from napari_lossguide.types import Problem
 
+THESIS_BATCH = 100
 STRENGTH = (
     "Step along the gradient of the data loss, no unit: 0 ignores the data, 1 replaces the measured lines, "
     "2 is the limit of stability."
 )
 
 
-class ThesisParams(BaseModel):
-    """Knobs of the thesis's update."""
+class StrengthParams(BaseModel):
+    """The step along the gradient."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     strength: float = Field(
@@ -44,7 +47,19 @@ class ThesisParams(BaseModel):
     )
 
 
-class LossParams(ThesisParams):
+class ThesisParams(StrengthParams):
+    """Knobs of the thesis's update."""
+
+    g: float = Field(
+        0.0,
+        ge=0,
+        title="Guidance factor g",
+        description="The thesis's own factor, at its batch of 100 images, in place of the strength: "
+        "η_g = g/(100·ny·nx·acquired fraction), 1e3 … 2e5 in the thesis; 0: the strength is used.",
+    )
+
+
+class LossParams(StrengthParams):
     """Knobs of the mended update."""
 
     target: Literal["state", "estimate"] = Field(
@@ -70,37 +85,39 @@ def thesis_factor(strength: float, *, batch: int, shape: tuple[int, int], covera
 
 def gradient_step(x: Tensor, strength: float, problem: Problem) -> Tensor:
     """x + strength A^H (y - A x), its real part for a real image. Nothing is reduced over the batch."""
-    step = problem.A.adjoint(problem.y - problem.A.forward(x))
-    return x + strength * (step if x.is_complex() else step.real)
+    return x + strength * like(problem.A.adjoint(problem.y - problem.A.forward(x)), x)
 
 
-class ThesisLossGuidance:
+class ThesisLossGuidance(Guidance):
     """The thesis's update, exactly: on the DDPM state, towards data neither scaled nor noised."""
 
     Params = ThesisParams
-    corrects = "state"
-
-    def __init__(self, problem: Problem, sigma_data: float) -> None:
-        self.problem = problem
+    corrects = frozenset({"state"})
 
     def correct_state(self, x: Tensor, sigma: float, params: ThesisParams) -> Tensor:
         """x -> u, the gradient step on u, and back."""
         norm = math.sqrt(1 + sigma**2)
-        return norm * gradient_step(x / norm, params.strength, self.problem)
+        return norm * gradient_step(x / norm, self.eta(params), self.problem)
 
-    def correct_estimate(self, d: Tensor, x: Tensor, sigma: float, params: ThesisParams) -> Tensor:
-        """The estimate as it is."""
-        return d
+    def eta(self, params: ThesisParams) -> float:
+        """eta_g, from the thesis's g if that is given."""
+        if params.g == 0:
+            return params.strength
+        shape = self.problem.y.shape
+        coverage = self.problem.n_measured / math.prod(shape[1:])
+        return params.g / thesis_factor(1.0, batch=THESIS_BATCH, shape=(shape[-2], shape[-1]), coverage=coverage)
 
 
-class LossGuidance:
+class LossGuidance(Guidance):
     """The mended update: in variance-exploding units the un-noised y is the right target at every noise level."""
 
     Params = LossParams
-    corrects = "state or estimate"
+    corrects = frozenset({"state", "estimate"})
 
-    def __init__(self, problem: Problem, sigma_data: float) -> None:
-        self.problem = problem
+    @classmethod
+    def hooks(cls, params: LossParams) -> frozenset[str]:
+        """The target."""
+        return frozenset({params.target})
 
     def correct_state(self, x: Tensor, sigma: float, params: LossParams) -> Tensor:
         """The gradient step on the noisy state, if that is the target."""

@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from napari_lossguide.guidance.base import Guidance, like, per_channel
 from napari_lossguide.operators.conjugate_gradient import conjugate_gradient, inner
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from napari_lossguide.types import Problem
+    from napari_lossguide.types import Noise, Problem
 
 ROUNDING = 1e-6
 """Error of A^H (y - A D) relative to |y| in float32, with a margin."""
@@ -58,7 +59,7 @@ class ProximalParams(BaseModel):
     )
 
 
-class ProximalGuidance:
+class ProximalGuidance(Guidance):
     """Corrects the estimate D by conjugate gradients; leaves the state alone.
 
     Parameters
@@ -67,16 +68,16 @@ class ProximalGuidance:
     sigma_data : s of the "posterior" weight, the prior's spread per channel.
     """
 
-    Params = ProximalParams
-    corrects = "estimate"
+    Params: type[BaseModel] = ProximalParams
+    corrects = frozenset({"estimate"})
 
-    def __init__(self, problem: Problem, sigma_data: float) -> None:
-        self.problem, self.sigma_data = problem, sigma_data
+    def __init__(self, problem: Problem, sigma_data: float, noise: Noise | None = None) -> None:
+        super().__init__(problem, sigma_data, noise)
         self.rounding = ROUNDING * inner(problem.y, problem.y).sqrt()[..., 0]
 
     def damping(self, sigma: float, params: ProximalParams) -> float:
         """1/w of (w^-1 I + A^H A) delta = A^H (y - A D). Zero means that the data are met exactly."""
-        variance = self.problem.noise_std**2 / 2  # per real channel, like sigma^2
+        variance = per_channel(self.problem.noise_std)
         match params.weight:
             case "hard":
                 return 0.0
@@ -88,16 +89,14 @@ class ProximalGuidance:
                 r2 = sigma**2 * self.sigma_data**2 / (sigma**2 + self.sigma_data**2)
                 return variance / (params.gamma * r2)
 
-    def correct_state(self, x: Tensor, sigma: float, params: ProximalParams) -> Tensor:
-        """The state as it is."""
-        return x
-
     def correct_estimate(self, d: Tensor, x: Tensor, sigma: float, params: ProximalParams) -> Tensor:
         """D + (w^-1 I + A^H A)^-1 A^H (y - A D), on real images within the real ones."""
-        A, y = self.problem.A, self.problem.y
-        damping = self.damping(sigma, params)
-        r = A.adjoint(y - A.forward(d))
-        r = r if d.is_complex() else r.real
+        return self.solve(d, self.problem.y, self.damping(sigma, params), params)
+
+    def solve(self, d: Tensor, y: Tensor, damping: float, params: ProximalParams) -> Tensor:
+        """argmin_v |y - A v|^2 + damping |v - d|^2, by CG from d."""
+        A = self.problem.A
+        r = like(A.adjoint(y - A.forward(d)), d)
         delta = conjugate_gradient(
             lambda v: damping * v + A.normal(v),
             r,

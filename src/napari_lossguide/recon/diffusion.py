@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from napari_lossguide.guidance.base import Guidance
+from napari_lossguide.guidance.extra_losses import Loss, WithLosses
 from napari_lossguide.priors.load import load_prior
 from napari_lossguide.recon.methods import Method
 from napari_lossguide.recon.recipe import Recipe
+from napari_lossguide.samplers.path import add_noise, relabel, walk
 from napari_lossguide.types import Denoiser, InvalidInput, Problem, Step
 
 
@@ -39,6 +42,12 @@ class SampleNoise:
         z = torch.stack([torch.randn((channels, *self.shape), generator=g) for g in self.generators]).to(self.device)
         return z[:, 0] if self.real else torch.complex(z[:, 0], z[:, 1])
 
+    def of_data(self, coils: int) -> Tensor:
+        """Complex (B, coil, ny, nx), N(0, 1) in each real channel."""
+        shape = (2, coils, *self.shape)
+        z = torch.stack([torch.randn(shape, generator=g) for g in self.generators]).to(self.device)
+        return torch.complex(z[:, 0], z[:, 1])
+
 
 def open_prior(recipe: Recipe, device: torch.device) -> Denoiser:
     """The recipe's prior.
@@ -65,14 +74,29 @@ def diffusion_steps(
     recipe: Recipe,
     read: Callable[[int], Mapping[str, float]],
     noise: SampleNoise,
+    start: Tensor | None = None,
+    losses: Sequence[Loss] = (),
 ) -> Iterator[Step]:
-    """The method's three parts put together for one batch of samples of one slice."""
+    """The method's three parts put together for one batch of samples of one slice.
+
+    Parameters
+    ----------
+    problem, denoiser, chosen, recipe : what to do with what.
+    read : live values at a step.
+    noise : of this batch.
+    start : image (1, ny, nx) that the noise of the first level is added to; None: nothing but noise.
+    losses : further functions of the estimate, beside the recipe's.
+    """
     assert chosen.schedule is not None
     assert chosen.sampler is not None
-    sigmas = chosen.schedule(**recipe.schedule).sigmas()
+    assert chosen.guidance is not None
+    schedule = chosen.schedule(**recipe.schedule)
     sampler_params = chosen.sampler.Params(**recipe.sampler)
     guidance_params = chosen.guidance.Params(**recipe.guidance)
-    guide = chosen.guidance(problem, denoiser.info.sigma_data)
+    guide: Guidance = chosen.guidance(problem, denoiser.info.sigma_data, noise)
+    terms = [*(term.loss(problem) for term in recipe.losses), *losses]
+    if terms:
+        guide = WithLosses(guide, terms)
 
     def knobs(step: int) -> tuple[Any, Any]:
         now = read(step)
@@ -80,4 +104,6 @@ def diffusion_steps(
         theirs = {k.removeprefix("guidance."): v for k, v in now.items() if k.startswith("guidance.")}
         return sampler_params.model_copy(update=own), guidance_params.model_copy(update=theirs)
 
-    return chosen.sampler.steps(denoiser, guide, sigmas[0] * noise(), sigmas, knobs, noise)
+    sigmas = schedule.sigmas()
+    x = sigmas[0] * noise() + (0 if start is None else start)
+    return walk(chosen.sampler, denoiser, guide, x, sigmas, knobs, noise, add_noise if schedule.renoise else relabel)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from napari_lossguide.data.kdata import KData
+from napari_lossguide.guidance.extra_losses import Loss
 from napari_lossguide.recon.classical import classical_steps
 from napari_lossguide.recon.diffusion import SampleNoise, diffusion_steps, open_prior
 from napari_lossguide.recon.drive import cancellable, last_of
@@ -53,10 +54,17 @@ class Run:
     """State of one reconstruction; ``steps`` is the generator, ``result`` what it leaves."""
 
     def __init__(
-        self, kdata: KData, recipe: Recipe, maps: ArrayLike | None, device: str, live: Live, denoiser: Denoiser | None
+        self,
+        kdata: KData,
+        recipe: Recipe,
+        maps: ArrayLike | None,
+        device: str,
+        live: Live,
+        denoiser: Denoiser | None,
+        losses: Sequence[Loss],
     ) -> None:
         self.start = time.perf_counter()
-        self.live = live
+        self.live, self.losses = live, losses
         self.chosen = method(recipe.method)
         self.device = choose_device(device)
         self.kdata = kdata if recipe.mask is None else kdata.undersample(recipe.mask.make(kdata.image_shape))
@@ -67,6 +75,11 @@ class Run:
                 f"A real image was asked for from {kdata.n_coils} coils without maps: estimated maps leave the "
                 "image a phase, so it must be complex; give the maps or ask for a complex image."
             )
+        self.region = None if recipe.region is None else recipe.region.make(kdata.image_shape)
+        if self.region is None and self.chosen.needs_region:
+            raise InvalidInput(f"The method '{recipe.method}' needs a region: the pixels to fill, as a drawn mask.")
+        if losses and not self.chosen.needs_prior:
+            raise InvalidInput(f"The method '{recipe.method}' knows no further losses; they belong to a prior's.")
         live.declare({n: self.chosen.limits(n) for n in self.chosen.live_knobs})
         self.denoiser = (denoiser or open_prior(recipe, self.device)) if self.chosen.needs_prior else None
         sha = self.denoiser.info.sha256 if self.denoiser is not None else ""
@@ -88,9 +101,10 @@ class Run:
 
     def total(self) -> int:
         """Steps over all slices and batches."""
-        per_batch = (
-            self.recipe.schedule["steps"] if self.chosen.needs_prior else self.recipe.guidance.get("iterations", 1)
-        )
+        if self.chosen.schedule is not None:
+            per_batch = self.chosen.schedule(**self.recipe.schedule).falls()
+        else:
+            per_batch = self.recipe.guidance.get("iterations", 1)
         return int(per_batch) * len(self.batches()) * self.kdata.n_slices
 
     def steps(self) -> Iterator[Progress]:
@@ -103,13 +117,30 @@ class Run:
                 else self.given_maps[index]
             )
             problem = make_problem(
-                self.kdata, index, maps, real=self.real, noise_std=self.recipe.noise_std, device=self.device
+                self.kdata,
+                index,
+                maps,
+                real=self.real,
+                noise_std=self.recipe.noise_std,
+                device=self.device,
+                region=self.region,
             )
             self.maps[index] = maps
             self.zero_filled[index] = problem.A.adjoint(problem.y)[0].cpu().numpy() * problem.scale
             self.problems.append(problem)
+            self.start_image = self.classical_start(problem)
             for batch in self.batches():
                 yield from self.batch_steps(index, problem, batch)
+
+    def classical_start(self, problem: Problem) -> Tensor | None:
+        """The image that a warm start begins from, (1, ny, nx); None without one."""
+        if self.recipe.start == "noise" or self.denoiser is None:
+            return None
+        image = None
+        for step in classical_steps(problem, Recipe.for_method(self.recipe.start)):
+            self.live.checkpoint()
+            image = step.x0
+        return image
 
     def batch_steps(self, index: int, problem: Problem, batch: range) -> Iterator[Progress]:
         """One batch of samples of one slice; every estimate is kept, so that a cancelled run has an image."""
@@ -119,7 +150,14 @@ class Run:
         else:
             noise = SampleNoise(self.recipe.seed, index, batch, problem.A.image_shape, self.real, self.device)
             steps = diffusion_steps(
-                problem, self.denoiser, self.chosen, self.recipe, lambda i: self.live.read(first + i), noise
+                problem,
+                self.denoiser,
+                self.chosen,
+                self.recipe,
+                lambda i: self.live.read(first + i),
+                noise,
+                self.start_image,
+                self.losses,
             )
         last: NDArray[np.float32] | None = None
         while True:
@@ -200,6 +238,7 @@ def reconstruction(
     device: str = "auto",
     live: Live | None = None,
     denoiser: Denoiser | None = None,
+    losses: Sequence[Loss] = (),
 ) -> Generator[Progress, None, Result]:
     """Run a recipe step by step.
 
@@ -211,6 +250,8 @@ def reconstruction(
     device : auto, cpu, cuda or mps.
     live : knobs, pause and cancel; a run without one replays the recipe's changes.
     denoiser : in the place of the recipe's prior.
+    losses : functions of the estimates (B, ny, nx), in scaled units, to losses (B,), beside the recipe's; a recipe
+        cannot keep them.
 
     Yields
     ------
@@ -227,7 +268,7 @@ def reconstruction(
     Diverged
         When an estimate is not finite.
     """
-    return (yield from cancellable(Run(kdata, recipe, maps, device, live or Live(recipe.changes), denoiser)))
+    return (yield from cancellable(Run(kdata, recipe, maps, device, live or Live(recipe.changes), denoiser, losses)))
 
 
 def reconstruct(
@@ -245,6 +286,7 @@ def reconstruct(
     real: bool = False,
     settings: Mapping[str, Any] | None = None,
     noise_std: float | None = None,
+    losses: Sequence[Loss] = (),
     recipe: Recipe | None = None,
 ) -> Result:
     """Reconstruct k-space.
@@ -263,6 +305,7 @@ def reconstruct(
     real : the image behind the k-space is known to be real (a simulation).
     settings : further parameters by full name, ``{"guidance.gamma": 2.0}``.
     noise_std : noise level of the k-space, E|n|^2 = noise_std^2; estimated when absent.
+    losses : see ``reconstruction``.
     recipe : a whole recipe, in the place of the method's settings.
 
     Raises
@@ -287,4 +330,4 @@ def reconstruct(
             noise_std=noise_std,
             **image,
         )
-    return last_of(reconstruction(kdata, recipe, maps=maps, device=device), callback)
+    return last_of(reconstruction(kdata, recipe, maps=maps, device=device, losses=losses), callback)

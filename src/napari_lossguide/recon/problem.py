@@ -106,7 +106,14 @@ def check_maps(maps: NDArray[np.complexfloating], kdata: KData) -> NDArray[np.co
 
 
 def make_problem(
-    kdata: KData, index: int, maps: NDArray[np.complex64], *, real: bool, noise_std: float | None, device: torch.device
+    kdata: KData,
+    index: int,
+    maps: NDArray[np.complex64],
+    *,
+    real: bool,
+    noise_std: float | None,
+    device: torch.device,
+    region: NDArray[np.bool_] | None = None,
 ) -> Problem:
     """The problem of one slice.
 
@@ -118,6 +125,7 @@ def make_problem(
     real : reconstruct a real image.
     noise_std : on the input's scale; None to estimate it from the measured points, also in a simulation that knows it.
     device : where to compute.
+    region : bool (ny, nx) that a person drew.
     """
     kspace = kdata.kspace[index]
     A = CartesianSense(torch.tensor(kdata.acquired, device=device), torch.tensor(maps, device=device))
@@ -126,7 +134,8 @@ def make_problem(
         noise_std = estimate_noise_std(kspace, kdata.acquired, real=real)
     scale = estimate_scale(A.adjoint(y)[0])
     n = int(kdata.acquired.sum()) * kdata.n_coils
-    return Problem(y / scale, A, noise_std / scale, scale, real, n)
+    drawn = None if region is None else torch.tensor(region, device=device)
+    return Problem(y / scale, A, noise_std / scale, scale, real, n, drawn)
 
 
 def data_residual(problem: Problem, image: Tensor) -> tuple[float, float]:

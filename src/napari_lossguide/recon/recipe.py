@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from napari_lossguide import __version__
+from napari_lossguide.guidance.extra_losses import LossTerm
 from napari_lossguide.masks import MaskRecipe
 from napari_lossguide.recon.live import Change
 from napari_lossguide.recon.methods import PARTS, Method, first_complaint, method
@@ -42,6 +43,15 @@ class Recipe(BaseModel):
     schedule: dict[str, Any] = {}
     sampler: dict[str, Any] = {}
     guidance: dict[str, Any] = {}
+    start: Literal["noise", "zero-filled", "cg-sense", "l1-wavelet", "tv"] = Field(
+        "noise",
+        description="What the noise of the first level is added to: nothing, or a classical reconstruction (a warm "
+        "start; lower schedule.sigma_max with it).",
+    )
+    losses: tuple[LossTerm, ...] = Field((), description="Further losses of the estimate, beside the data.")
+    region: MaskRecipe | None = Field(
+        None, description="Pixels that a person drew: those to fill (inpainting) or to weight (the loss 'region')."
+    )
     mask: MaskRecipe | None = None
     noise_std: float | None = Field(
         None, ge=0, allow_inf_nan=False, description="of the k-space, E|n|^2 = noise_std^2; None: estimated"
@@ -56,8 +66,11 @@ class Recipe(BaseModel):
     def check_parts(self) -> Recipe:
         """The parts' parameters are the method's own, and in range; missing ones take its defaults."""
         given = {f"{part}.{k}": v for part in PARTS for k, v in getattr(self, part).items()}
-        for part, values in {**{p: {} for p in PARTS}, **method(self.method).settings(given)}.items():
+        chosen = method(self.method)
+        for part, values in {**{p: {} for p in PARTS}, **chosen.settings(given)}.items():
             object.__setattr__(self, part, values)  # frozen for everybody else
+        if self.losses and chosen.sampler is not None and not chosen.sampler.takes & {"estimate"}:
+            raise ValueError(f"losses: the method '{self.method}' lets nothing but its own step correct the estimate.")
         return self
 
     @classmethod

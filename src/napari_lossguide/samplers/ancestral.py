@@ -23,6 +23,8 @@ from napari_lossguide.types import Step
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from napari_lossguide.types import Noise
+
 
 class AncestralParams(BaseModel):
     """Knobs of the ancestral step."""
@@ -40,6 +42,12 @@ class AncestralSampler:
     """Walks down a path of sigmas."""
 
     Params = AncestralParams
+    takes = frozenset({"state", "estimate", "gradient", "next"})
+
+    @staticmethod
+    def evaluations(params: AncestralParams, falls: int) -> int:
+        """One a level."""
+        return falls
 
     @staticmethod
     def steps(
@@ -48,16 +56,17 @@ class AncestralSampler:
         x: Tensor,
         sigmas: Sequence[float],
         knobs: Callable[[int], tuple[AncestralParams, Any]],
-        noise: Callable[[], Tensor],
+        noise: Noise,
     ) -> Iterator[Step]:
-        """Yield after every level; parameters as in ``DDIMSampler.steps``."""
+        """See ``path.Sampler``."""
         for i, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
             own, theirs = knobs(i)
             x = guide.correct_state(x, sigma, theirs)
-            x0 = guide.correct_estimate(denoise(x, sigma), x, sigma, theirs)
+            _, x0 = guide.estimate(denoise, x, sigma, theirs)
             s2 = sigma**2 - sigma_next**2
             s2 *= (1 + sigma_next**2) / (1 + sigma**2) if own.variance == "beta" else sigma_next**2 / sigma**2
             x = x0 + (sigma_next / sigma) ** 2 * (x - x0)
             if sigma_next > 0:
                 x = x + math.sqrt(s2) * noise()
+            x = guide.correct_next(x, sigma, sigma_next, theirs)
             yield Step(i, len(sigmas) - 1, sigma, x, x0, i + 1, {})

@@ -26,6 +26,8 @@ from napari_lossguide.types import Step
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from napari_lossguide.types import Noise
+
 
 class DDIMParams(BaseModel):
     """Knobs of the DDIM step."""
@@ -66,6 +68,12 @@ class DDIMSampler:
     """Walks down a path of sigmas."""
 
     Params = DDIMParams
+    takes = frozenset({"state", "estimate", "gradient", "next"})
+
+    @staticmethod
+    def evaluations(params: DDIMParams, falls: int) -> int:
+        """One a level."""
+        return falls
 
     @staticmethod
     def steps(
@@ -74,35 +82,25 @@ class DDIMSampler:
         x: Tensor,
         sigmas: Sequence[float],
         knobs: Callable[[int], tuple[DDIMParams, Any]],
-        noise: Callable[[], Tensor],
+        noise: Noise,
     ) -> Iterator[Step]:
-        """Yield after every level.
-
-        Parameters
-        ----------
-        denoise : D(x; sigma).
-        guide : a guidance, with ``correct_state(x, sigma, params)`` and
-            ``correct_estimate(d, x, sigma, params)``, d = D(x; sigma).
-        x : state at ``sigmas[0]``, (B, ny, nx) real or complex.
-        sigmas : n + 1 decreasing levels, the last one 0.
-        knobs : called once a step with its index: the sampler's and the guidance's parameters as they are now.
-        noise : unit noise of the state's shape and kind.
-        """
-        before = v = move = z = x * 0
+        """See ``path.Sampler``."""
+        before = v = z = x
+        move: Tensor | float = 0.0
         paired = False  # whether the next noise is the last one's opposite
         for i, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
             own, theirs = knobs(i)
             x = guide.correct_state(x, sigma, theirs)
-            d = denoise(x, sigma)
-            x0 = guide.correct_estimate(d, x, sigma, theirs)
+            d, x0 = guide.estimate(denoise, x, sigma, theirs)
             e = (x - (d if own.direction == "network" else x0)) / sigma
             if i > 0 and sigma_next > 0 and sigma <= own.average_below:
                 v_next = (x0 + before) / 2 + own.momentum * move
                 move = v_next - v
             else:
-                v_next, move = x0, x * 0
+                v_next, move = x0, 0.0
             before, v = x0, v_next
             z = -z if paired else noise()
             paired = not paired and sigma_next <= own.average_below
             x = v + sigma_next * (math.sqrt(1 - own.eta**2) * e + own.eta * z)
+            x = guide.correct_next(x, sigma, sigma_next, theirs)
             yield Step(i, len(sigmas) - 1, sigma, x, x0, i + 1, {"sampler.eta": own.eta})

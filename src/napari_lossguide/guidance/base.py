@@ -1,0 +1,88 @@
+"""How the data speak: what a guidance may correct, and when.
+
+A sampler goes down from sigma to sigma' in this order; each guidance corrects in one of these places:
+
+    x  <- correct_state(x)            "state": the noisy image, before the network sees it
+    d  <- D(x; sigma)
+    x0 <- correct_estimate(d, x)      "estimate": what the network takes for the image
+    x' <- correct_next(step of the sampler)      "next": the noisy image after the step
+
+"gradient" is a correction of the estimate that differentiates through the network, by overriding ``estimate``;
+"langevin" a whole step that the guidance makes for the sampler.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from napari_lossguide.types import Noise, Problem
+
+
+class NoParams(BaseModel):
+    """Nothing to set."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Guidance:
+    """Corrects nothing; the base of all others.
+
+    Parameters
+    ----------
+    problem : the slice.
+    sigma_data : the prior's spread per channel, in the units of the problem.
+    noise : unit noise for what is drawn at random; a guidance that draws nothing needs none.
+    """
+
+    Params: type[BaseModel] = NoParams
+    corrects: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(self, problem: Problem, sigma_data: float, noise: Noise | None = None) -> None:
+        self.problem, self.sigma_data = problem, sigma_data
+        self._noise = noise
+
+    @property
+    def noise(self) -> Noise:
+        """Where random numbers come from."""
+        assert self._noise is not None, "this guidance draws noise and was given none"
+        return self._noise
+
+    @classmethod
+    def hooks(cls, params: Any) -> frozenset[str]:
+        """Where it corrects with these parameters: "state", "estimate", "gradient", "next" or "langevin"."""
+        return cls.corrects
+
+    def correct_state(self, x: Tensor, sigma: float, params: Any) -> Tensor:
+        """The noisy image (B, ny, nx) at level sigma, before the network sees it."""
+        return x
+
+    def correct_estimate(self, d: Tensor, x: Tensor, sigma: float, params: Any) -> Tensor:
+        """The estimate, from d = D(x; sigma)."""
+        return d
+
+    def correct_next(self, x: Tensor, sigma: float, sigma_next: float, params: Any) -> Tensor:
+        """The noisy image after a step from sigma to sigma_next."""
+        return x
+
+    def estimate(
+        self, denoise: Callable[[Tensor, float], Tensor], x: Tensor, sigma: float, params: Any
+    ) -> tuple[Tensor, Tensor]:
+        """(D(x; sigma), the corrected estimate)."""
+        d = denoise(x, sigma)
+        return d, self.correct_estimate(d, x, sigma, params)
+
+
+def like(correction: Tensor, x: Tensor) -> Tensor:
+    """A complex correction in the space of x: its real part if x is real."""
+    return correction if x.is_complex() else correction.real
+
+
+def per_channel(noise_std: float) -> float:
+    """Variance of k-space noise in each real channel, sigma_y^2, from E|n|^2 = noise_std^2."""
+    return noise_std**2 / 2

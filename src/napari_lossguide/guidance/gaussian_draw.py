@@ -1,0 +1,64 @@
+"""The exact draw of a clean image from a Gaussian around the estimate and the data.
+
+Zhang et al. 2024 (DAPS), arXiv 2407.01521, eq. 8, for linear A, where the paper's inner Langevin loop has a closed
+form. With x0_hat the end of the probability flow, v ~ p(v | x0_hat, y) ~ N(v; x0_hat, r^2) N(y; A v, tau^2) solves
+
+    (r^-2 + tau^-2 A^H A) v = x0_hat / r^2 + A^H y / tau^2 + n1 / r + A^H n2 / tau
+
+("perturb and optimise", Orieux et al. 2012), that is: fit y + tau n2 from x0_hat + r n1.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from napari_lossguide.guidance.base import per_channel
+from napari_lossguide.guidance.proximal import ProximalGuidance, ProximalParams
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class DrawParams(BaseModel):
+    """Knobs of the draw."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    spread: Literal["sigma", "posterior"] = Field(
+        "sigma",
+        title="Spread around the estimate",
+        description="Standard deviation r of the clean image given the estimate: 'sigma' is the paper's, the noise "
+        "level itself; 'posterior' what it is for a Gaussian prior, smaller at high noise.",
+    )
+    tau: float = Field(
+        0.01,
+        ge=0,
+        le=1,
+        title="Data noise τ",
+        description="Least standard deviation of the data per channel, in units of the scaled image; the measured "
+        "noise is taken where it is larger.",
+        json_schema_extra={"live": True, "scale": "log", "slider": [0.001, 0.1]},
+    )
+    iterations: int = Field(
+        20, ge=1, le=500, title="CG iterations", description="Conjugate-gradient iterations per step, at most."
+    )
+    tolerance: float = Field(
+        1e-4, gt=0, le=0.1, title="CG tolerance", description="The iterations stop at this relative residual."
+    )
+
+
+class GaussianDraw(ProximalGuidance):
+    """Corrects the estimate by a draw."""
+
+    Params: type[BaseModel] = DrawParams
+
+    def correct_estimate(self, d: Tensor, x: Tensor, sigma: float, params: Any) -> Tensor:
+        """A clean image that fits data and estimate."""
+        s = self.sigma_data
+        r = sigma if params.spread == "sigma" else sigma * s / math.sqrt(sigma**2 + s**2)
+        tau = max(params.tau, math.sqrt(per_channel(self.problem.noise_std)))
+        y = self.problem.y + tau * self.noise.of_data(self.problem.y.shape[1])
+        solver = ProximalParams(iterations=params.iterations, tolerance=params.tolerance)
+        return self.solve(d + r * self.noise(), y, tau**2 / r**2, solver)
