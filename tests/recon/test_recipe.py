@@ -151,6 +151,7 @@ def test_a_file_that_cannot_be_read(name):
 def test_live_knobs_and_their_limits():
     assert METHODS["prox-ddim"].live_knobs == ["sampler.eta", "guidance.gamma"]
     assert METHODS["loss-guidance-thesis"].live_knobs == ["guidance.strength"]
+    assert METHODS["song2021"].live_knobs == ["sampler.snr", "guidance.strength"]
     assert METHODS["tv"].live_knobs == []
     for chosen in METHODS.values():
         for knob in chosen.live_knobs:

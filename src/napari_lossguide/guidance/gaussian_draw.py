@@ -39,7 +39,14 @@ class DrawParams(BaseModel):
         title="Data noise τ",
         description="Least standard deviation of the data per channel, in units of the scaled image; the measured "
         "noise is taken where it is larger.",
-        json_schema_extra={"live": True, "scale": "log", "slider": [0.001, 0.1]},
+    )
+    gamma: float = Field(
+        1.0,
+        ge=1e-6,
+        le=1000,
+        title="Guidance strength γ",
+        description="Weight of the measured data against the prior, no unit; 1 trusts the noise level.",
+        json_schema_extra={"live": True, "scale": "log", "slider": [0.01, 100]},
     )
     iterations: int = Field(
         20, ge=1, le=500, title="CG iterations", description="Conjugate-gradient iterations per step, at most."
@@ -58,7 +65,7 @@ class GaussianDraw(ProximalGuidance):
         """A clean image that fits data and estimate."""
         s = self.sigma_data
         r = sigma if params.spread == "sigma" else sigma * s / math.sqrt(sigma**2 + s**2)
-        tau = max(params.tau, math.sqrt(per_channel(self.problem.noise_std)))
+        tau = max(params.tau, math.sqrt(per_channel(self.problem.noise_std))) / math.sqrt(params.gamma)
         y = self.problem.y + tau * self.noise.of_data(self.problem.y.shape[1])
         solver = ProximalParams(iterations=params.iterations, tolerance=params.tolerance)
         return self.solve(d + r * self.noise(), y, tau**2 / r**2, solver)

@@ -32,7 +32,14 @@ class PreconditionedParams(BaseModel):
         title="Data noise τ",
         description="Least standard deviation of the data per channel, in units of the scaled image; the measured "
         "noise is taken where it is larger.",
-        json_schema_extra={"live": True, "scale": "log", "slider": [0.001, 0.1]},
+    )
+    gamma: float = Field(
+        1.0,
+        ge=1e-6,
+        le=1000,
+        title="Guidance strength γ",
+        description="Weight of the measured data against the prior, no unit; 1 trusts the noise level.",
+        json_schema_extra={"live": True, "scale": "log", "slider": [0.01, 100]},
     )
     iterations: int = Field(
         20, ge=1, le=500, title="CG iterations", description="Conjugate-gradient iterations per step, at most."
@@ -51,7 +58,7 @@ class PreconditionedLangevin(Guidance):
     def langevin(self, x: Tensor, d: Tensor, sigma: float, step: float, params: PreconditionedParams) -> Tensor:
         """The next state at the same level, from d = D(x; sigma)."""
         A, y = self.problem.A, self.problem.y
-        tau = max(params.tau, math.sqrt(per_channel(self.problem.noise_std)))
+        tau = max(params.tau, math.sqrt(per_channel(self.problem.noise_std))) / math.sqrt(params.gamma)
         # Everything times tau^2, so that the matrix stays of size one.
         prior = (tau / sigma) ** 2
         data_noise = tau * self.noise.of_data(y.shape[1])

@@ -83,6 +83,17 @@ DIFFUSION = (
         ProximalGuidance,
     ),
     Method(
+        "posterior-draw",
+        "Posterior draws",
+        "The Gibbs-like chain that DAPS (Zhang et al. 2024) and DiffPIR approach",
+        "Each level draws the clean image from its Gaussian given estimate and data, and noises it anew. Exact for a "
+        "Gaussian prior, spread included: the method for samples and uncertainty.",
+        KarrasSchedule,
+        DecoupledSampler,
+        GaussianDraw,
+        defaults={"sampler.flow_steps": 1, "guidance.spread": "posterior", "guidance.tau": 0.0},
+    ),
+    Method(
         "ddnm",
         "DDNM",
         "Wang, Yu & Zhang 2023, arXiv 2212.00490",
