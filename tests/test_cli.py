@@ -428,17 +428,6 @@ def test_info_of_no_such_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert "absent.npz" in error_of(capsys, ["info", str(tmp_path / "absent.npz")])
 
 
-def test_methods_lists_every_method_and_the_parameters_of_one(capsys: pytest.CaptureFixture[str]) -> None:
-    from napari_lossguide.recon.methods import METHODS
-
-    assert main(["methods"]) == 0
-    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(METHODS)
-    assert main(["methods", "prox-ddim"]) == 0
-    shown = capsys.readouterr().out
-    assert all(name in shown for name in METHODS["prox-ddim"].params())
-    assert "prox-ddim" in error_of(capsys, ["methods", "magic"])
-
-
 def test_priors_names_size_licence_and_training_data(capsys: pytest.CaptureFixture[str]) -> None:
     from napari_lossguide.priors.load import list_priors
 

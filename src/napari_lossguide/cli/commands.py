@@ -1,4 +1,4 @@
-"""The commands beside ``recon``: mask, metrics, info, priors, methods, demo."""
+"""The commands beside ``recon``: mask, metrics, info, priors, demo."""
 
 from __future__ import annotations
 
@@ -171,23 +171,6 @@ def priors(args: argparse.Namespace) -> None:
         print(f"{prior.name}   {size:.1f} MB")
         print(f"    licence     {prior.licence}")
         print(f"    trained on  {prior.trained_on}")
-
-
-def methods(args: argparse.Namespace) -> None:
-    """List the methods, or one method's parameters."""
-    from napari_lossguide.recon.methods import METHODS, method
-
-    if args.method is None:
-        for m in METHODS.values():
-            print(f"{m.name:<22}{m.summary}{f' [{m.paper}]' if m.paper else ''}")
-        return
-    chosen = method(args.method)
-    print(f"{chosen.title}. {chosen.summary}")
-    values = chosen.settings()
-    for name, field in chosen.params().items():
-        part, _, key = name.partition(".")
-        live = " (live)" if name in chosen.live_knobs else ""
-        print(f"  {name} = {values[part][key]}{live}\n      {field.description or field.title or ''}")
 
 
 def demo(args: argparse.Namespace) -> None:

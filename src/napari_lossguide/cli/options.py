@@ -7,7 +7,8 @@ import json
 from typing import Any, NoReturn
 
 from napari_lossguide import __version__
-from napari_lossguide.cli.commands import demo, info, mask, methods, metrics, priors
+from napari_lossguide.cli.commands import demo, info, mask, metrics, priors
+from napari_lossguide.cli.methods import methods
 from napari_lossguide.cli.priors import check, join
 from napari_lossguide.cli.recon import recon
 from napari_lossguide.cli.sample import sample
@@ -52,8 +53,9 @@ def parser() -> Parser:
 
     add_priors(commands)
 
-    p = commands.add_parser("methods", help="list the methods, or the parameters of one that --set can change")
-    p.add_argument("method", metavar="NAME", nargs="?")
+    p = commands.add_parser("methods", help="list the methods and their parts, or what --set can change of one")
+    p.add_argument("method", metavar="NAME", nargs="?", help="of the list, or a combination (karras+heun+proximal)")
+    p.add_argument("--json", action="store_true", help="all there is to say, as JSON")
     p.set_defaults(run=methods)
 
     p = commands.add_parser("demo", help="open napari with a simulated acquisition and reconstruct it")
@@ -74,12 +76,11 @@ def add_recon(commands: Any) -> None:
     which.add_argument("--mask-type", metavar="NAME", help="keep only the points of a mask made with the next options")
     add_mask_options(p, "--mask-seed", "--mask-axis")
     p.add_argument("--maps", metavar="FILE", help="coil maps (.npy, or .npz with `maps`) instead of estimated ones")
-    p.add_argument(
-        "--noise-std", type=float, metavar="S", help="noise of the k-space, E|n|^2 = S^2, instead of an estimate"
-    )
+    add_noise(p)
     p.add_argument("--prior", metavar="NAME", help="a bundled prior, a prior's file or another library's model (brain)")
     p.add_argument("--method", metavar="NAME", help="see `lossguide methods` (prox-mean)")
     p.add_argument("--steps", type=int, metavar="N", help="network evaluations, or iterations of a classical method")
+    add_extras(p)
     p.add_argument("--samples", type=int, metavar="P", help="posterior samples; the image is their mean (1)")
     p.add_argument("--seed", type=int, metavar="N")
     p.add_argument("--device", choices=DEVICES, default="auto")
@@ -93,6 +94,37 @@ def add_recon(commands: Any) -> None:
         "a parameter of the method (guidance.gamma=1.0), of the mask (mask.axis=y) or a field of the recipe (batch=1)",
     )
     p.set_defaults(run=recon)
+
+
+def add_noise(p: argparse.ArgumentParser) -> None:
+    """The noise level, given or measured."""
+    noise = p.add_mutually_exclusive_group()
+    noise.add_argument(
+        "--noise-std", type=float, metavar="S", help="noise of the k-space, E|n|^2 = S^2, instead of an estimate"
+    )
+    noise.add_argument("--noise-scan", metavar="FILE", help="k-space of noise alone, which gives the noise's level")
+
+
+def add_extras(p: argparse.ArgumentParser) -> None:
+    """What goes beside the method: a warm start, further losses, a region."""
+    p.add_argument(
+        "--start",
+        choices=("noise", "zero-filled", "cg-sense", "l1-wavelet", "tv"),
+        help="noise is added to this reconstruction; lower schedule.sigma_max with it (noise)",
+    )
+    p.add_argument(
+        "--loss",
+        dest="losses",
+        action="append",
+        type=parse_loss,
+        metavar="KIND=WEIGHT[,low=L,high=H]",
+        help="a further loss of the estimate: tv, range or region; repeatable",
+    )
+    p.add_argument(
+        "--region",
+        metavar="FILE.npy",
+        help="bool (ny, nx): the pixels that `repaint` fills or the loss `region` weights",
+    )
 
 
 def add_priors(commands: Any) -> None:
@@ -216,6 +248,21 @@ def parse_shape(text: str) -> tuple[int, int]:
     if len(parts) != 2 or not all(p.isdecimal() and int(p) > 0 for p in parts):
         raise argparse.ArgumentTypeError(f"'{text}' is not a shape; accepted is NYxNX, as in 128x160")
     return int(parts[0]), int(parts[1])
+
+
+def parse_loss(text: str) -> dict[str, Any]:
+    """``range=1,low=0,high=1.2`` -> {"kind": "range", "weight": 1.0, "low": 0.0, "high": 1.2}."""
+    kind, _, rest = text.partition("=")
+    first, *others = rest.split(",")
+    fields = {"kind": kind, "weight": first} | dict(other.split("=", 1) for other in others if "=" in other)
+    try:
+        if set(fields) - {"kind", "weight", "low", "high"} or not all("=" in other for other in others):
+            raise ValueError(text)
+        return {name: value if name == "kind" else float(value) for name, value in fields.items()}
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is not KIND=WEIGHT[,low=L,high=H], as in range=1,low=0,high=1.2"
+        ) from None
 
 
 def parse_setting(text: str) -> tuple[str, Any]:

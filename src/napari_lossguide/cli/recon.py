@@ -26,7 +26,7 @@ def recon(args: argparse.Namespace) -> None:
     """Reconstruct, write the result and print a summary."""
     from napari_lossguide.data.readers import read
 
-    inputs = (args.input, args.mask, args.maps, args.recipe)
+    inputs = (args.input, args.mask, args.maps, args.recipe, args.region, args.noise_scan)
     output = output_file(args.output, ".npz", *inputs)
     saved_recipe = output_file(args.save_recipe, ".json", *inputs) if args.save_recipe else None
     kdata = read(args.input, real=args.real)
@@ -43,31 +43,52 @@ def recon(args: argparse.Namespace) -> None:
 def recon_recipe(args: argparse.Namespace, shape: tuple[int, int]) -> Recipe:
     """The recipe file, if any, with the options on top of it.
 
-    Another method than the file's starts from its own defaults, without the file's changes of live knobs.
+    Another method than the file's starts from its own defaults, without the file's changes of live knobs; a classical
+    one leaves the file's start and losses aside.
     """
     from napari_lossguide.recon.methods import PARTS
     from napari_lossguide.recon.recipe import Recipe
 
     base = read_recipe(args.recipe) if args.recipe else Recipe()
     method = args.method or base.method
-    options = {name: getattr(args, name) for name in ("prior", "samples", "seed", "noise_std")}
-    options = {name: value for name, value in options.items() if value is not None}
-    if args.real:
-        options["image"] = "real"
+    options = field_options(args, shape)
     settings = {k: v for k, v in args.settings if not k.startswith("mask.")}
     mask_settings = {k.removeprefix("mask."): v for k, v in args.settings if k.startswith("mask.")}
     mask = recon_mask(args, base.mask, mask_settings, shape)
-
-    kept = {
-        name: getattr(base, name) for name in Recipe.model_fields if name not in (*PARTS, "version", "method", "mask")
-    }
     if method == base.method:
         settings = {f"{part}.{k}": v for part in PARTS for k, v in getattr(base, part).items()} | settings
-    else:
-        kept["changes"] = ()
+    kept = kept_fields(base, method)
     if "prior" in options:
         kept["prior_sha256"] = ""
     return Recipe.for_method(method, steps=args.steps, settings=settings, mask=mask, **(kept | options))
+
+
+def kept_fields(base: Recipe, name: str) -> dict[str, Any]:
+    """The fields of a recipe that go on to a method, beside the parts and the mask."""
+    from napari_lossguide.recon.methods import PARTS, method
+
+    dropped = {*PARTS, "version", "method", "mask"}
+    if name != base.method:
+        dropped |= {"changes"} if method(name).needs_prior else {"changes", "start", "losses"}
+    return {field: getattr(base, field) for field in type(base).model_fields if field not in dropped}
+
+
+def field_options(args: argparse.Namespace, shape: tuple[int, int]) -> dict[str, Any]:
+    """The fields of the recipe that have an option of their own and were given."""
+    from napari_lossguide.data.readers import read_mask, read_noise
+    from napari_lossguide.masks import MaskRecipe
+
+    names = ("prior", "samples", "seed", "noise_std", "start", "losses")
+    options = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    if args.real:
+        options["image"] = "real"
+    if args.region:
+        options["region"] = MaskRecipe.drawn(read_mask(args.region, shape, what="region"))
+    if args.noise_scan:
+        from napari_lossguide.recon.problem import noise_from_scan
+
+        options["noise_std"] = noise_from_scan(read_noise(args.noise_scan))
+    return options
 
 
 def read_recipe(path: str) -> Recipe:

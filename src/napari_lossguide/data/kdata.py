@@ -193,7 +193,7 @@ def as_mask(mask: np.ndarray, shape: tuple[int, ...], what: str = "The mask") ->
     if mask.dtype.kind == "f" and not np.isin(mask, (0, 1)).all():
         raise InvalidInput(f"{what} holds values other than 0 and 1; is it an image?")
     if not mask.any():
-        raise InvalidInput(f"{what} is empty; at least one point must be acquired.")
+        raise InvalidInput(f"{what} is empty; at least one point must be set.")
     return mask != 0
 
 

@@ -84,8 +84,8 @@ def read(path: str | os.PathLike[str], *, real: bool = False, variable: str | No
     return KData.from_array(array, contents.arrays.get("mask"), maps=contents.arrays.get("maps"), **fields)
 
 
-def read_mask(path: str | os.PathLike[str], shape: tuple[int, int]) -> np.ndarray:
-    """Read a sampling mask: an .npy file, or `mask` of an .npz or .h5 file (or the only array in it).
+def read_mask(path: str | os.PathLike[str], shape: tuple[int, int], *, what: str = "mask") -> np.ndarray:
+    """Read a sampling mask or a region: an .npy file, or `mask` of an .npz or .h5 file (or the only array in it).
 
     Returns
     -------
@@ -96,8 +96,25 @@ def read_mask(path: str | os.PathLike[str], shape: tuple[int, int]) -> np.ndarra
     InvalidInput
         If the file cannot be read or its mask is empty or has another shape than `shape` (ny, nx).
     """
-    contents = _load(path, ("mask", "acquired"))
-    return as_mask(contents.arrays[_first(contents, ("mask", "acquired"), path)], shape, f"The mask in {path}")
+    names = tuple(dict.fromkeys((what, "mask", "acquired")))
+    contents = _load(path, names)
+    return as_mask(contents.arrays[_first(contents, names, path)], shape, f"The {what} in {path}")
+
+
+def read_noise(path: str | os.PathLike[str]) -> np.ndarray:
+    """Read a scan of noise alone: an .npy file, or `noise` or `kspace` of an .npz or .h5 file (or its only array).
+
+    Returns
+    -------
+    array as it is stored; `recon.problem.noise_from_scan` checks it.
+
+    Raises
+    ------
+    InvalidInput
+        If the file cannot be read or holds no such array.
+    """
+    contents = _load(path, ("noise", "kspace"))
+    return contents.arrays[_first(contents, ("noise", "kspace"), path)]
 
 
 def read_image(path: str | os.PathLike[str]) -> np.ndarray:

@@ -146,5 +146,6 @@ def why_not(sampler: type[Sampler], guidance: type[Guidance], params: BaseModel)
     if not hooks or hooks & sampler.takes:
         return ""
     corrected = " or ".join(PLACES[hook] for hook in sorted(hooks))
-    taken = " and ".join(PLACES[hook] for hook in sorted(sampler.takes))
+    *more, last = (PLACES[hook] for hook in sorted(sampler.takes))
+    taken = f"{', '.join(more)} and {last}" if more else last
     return f"the guidance corrects {corrected}, and this sampler lets only {taken} be corrected"

@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-from napari_lossguide.guidance.annealed_likelihood import AnnealedLikelihood
 from napari_lossguide.guidance.base import Guidance
-from napari_lossguide.guidance.classifier import ClassifierGuidance
-from napari_lossguide.guidance.gaussian_draw import GaussianDraw
 from napari_lossguide.guidance.inpainting import Inpainting
-from napari_lossguide.guidance.loss_guidance import LossGuidance, ThesisLossGuidance
-from napari_lossguide.guidance.posterior_sampling import PosteriorSampling
-from napari_lossguide.guidance.preconditioned import PreconditionedLangevin
-from napari_lossguide.guidance.proximal import ProximalGuidance
-from napari_lossguide.guidance.pseudoinverse import PseudoinverseGuidance
-from napari_lossguide.guidance.replacement import FrequencyReplacement
 from napari_lossguide.recon.method import PARTS, Method, first_complaint, why_not
+from napari_lossguide.recon.parts import GUIDANCE_PARTS, SAMPLER_PARTS, SCHEDULE_PARTS
 from napari_lossguide.recon.presets import CLASSICAL, DIFFUSION
-from napari_lossguide.samplers.ancestral import AncestralSampler
-from napari_lossguide.samplers.ddim import DDIMSampler
-from napari_lossguide.samplers.decoupled import DecoupledSampler
-from napari_lossguide.samplers.heun import HeunSampler
-from napari_lossguide.samplers.langevin import LangevinSampler
 from napari_lossguide.samplers.path import Sampler
-from napari_lossguide.samplers.predictor_corrector import PredictorCorrectorSampler
-from napari_lossguide.samplers.pula import PulaSampler
-from napari_lossguide.samplers.red_diff import RedDiffSampler
-from napari_lossguide.samplers.schedules import CosineDDPMSchedule, GeometricSchedule, KarrasSchedule, Schedule
+from napari_lossguide.samplers.schedules import Schedule
 from napari_lossguide.types import InvalidInput
 
 __all__ = [
+    "GROUPS",
     "GUIDANCES",
     "METHODS",
     "PARTS",
@@ -37,39 +22,17 @@ __all__ = [
     "combination",
     "combinations",
     "first_complaint",
+    "group",
     "method",
     "why_not",
 ]
 
 METHODS: dict[str, Method] = {m.name: m for m in (*DIFFUSION, *CLASSICAL)}
-SCHEDULES: dict[str, type[Schedule]] = {
-    "karras": KarrasSchedule,
-    "geometric": GeometricSchedule,
-    "cosine": CosineDDPMSchedule,
-}
-SAMPLERS: dict[str, type[Sampler]] = {
-    "ddim": DDIMSampler,
-    "ancestral": AncestralSampler,
-    "heun": HeunSampler,
-    "predictor-corrector": PredictorCorrectorSampler,
-    "langevin": LangevinSampler,
-    "decoupled": DecoupledSampler,
-    "red-diff": RedDiffSampler,
-    "pula": PulaSampler,
-}
-GUIDANCES: dict[str, type[Guidance]] = {
-    "proximal": ProximalGuidance,
-    "loss": LossGuidance,
-    "thesis": ThesisLossGuidance,
-    "replacement": FrequencyReplacement,
-    "inpainting": Inpainting,
-    "classifier": ClassifierGuidance,
-    "likelihood": AnnealedLikelihood,
-    "dps": PosteriorSampling,
-    "pseudoinverse": PseudoinverseGuidance,
-    "draw": GaussianDraw,
-    "preconditioned": PreconditionedLangevin,
-}
+GROUPS = ("To begin with", "Peer 2023 (thesis)", "Published methods", "Classical")
+BEGIN_WITH = ("prox-mean", "prox-ddim", "posterior-draw")
+SCHEDULES: dict[str, type[Schedule]] = {part.name: part.kind for part in SCHEDULE_PARTS}
+SAMPLERS: dict[str, type[Sampler]] = {part.name: part.kind for part in SAMPLER_PARTS}
+GUIDANCES: dict[str, type[Guidance]] = {part.name: part.kind for part in GUIDANCE_PARTS}
 
 
 def method(name: str) -> Method:
@@ -88,6 +51,15 @@ def method(name: str) -> Method:
         f"There is no method '{name}'; choose one of {', '.join(METHODS)}, or a combination schedule+sampler+guidance "
         "(karras+heun+proximal)."
     )
+
+
+def group(chosen: Method) -> str:
+    """Which of ``GROUPS`` a preset stands in."""
+    if chosen.name in BEGIN_WITH:
+        return GROUPS[0]
+    if chosen.classical is not None:
+        return GROUPS[3]
+    return GROUPS[1] if chosen.paper.startswith("Peer 2023") else GROUPS[2]
 
 
 def combination(schedule: str, sampler: str, guidance: str) -> Method:

@@ -53,6 +53,32 @@ def noise_from_periphery(kspace: NDArray[np.complex64], mask: NDArray[np.bool_])
     return float(np.sqrt(min(levels)))
 
 
+def noise_from_scan(scan: NDArray[np.complexfloating]) -> float:
+    """Noise level of a scan without excitation: sqrt(mean |n|^2), so that E|n|^2 = noise_std^2.
+
+    Parameters
+    ----------
+    scan : complex k-space of noise alone, of any shape, from the receiver settings of the acquisition.
+
+    Raises
+    ------
+    InvalidInput
+        If it is not complex, is empty, holds NaN or infinity, or nothing but zeros.
+    """
+    values = np.asarray(scan)
+    if values.dtype.kind != "c":
+        raise InvalidInput(f"The noise scan has values of type {values.dtype}; accepted is complex k-space.")
+    if values.size == 0:
+        raise InvalidInput(f"The noise scan is empty: its shape is {values.shape}.")
+    if not np.isfinite(values).all():
+        raise InvalidInput("The noise scan contains NaN or infinity.")
+    power = np.square(np.abs(values.astype(np.complex128)))
+    level = float(np.sqrt(power.mean()))
+    if level == 0:
+        raise InvalidInput("The noise scan holds nothing but zeros.")
+    return level
+
+
 def estimate_noise_std(kspace: NDArray[np.complex64], mask: NDArray[np.bool_], *, real: bool) -> float:
     """Noise level of one slice, E|n|^2 = noise_std^2.
 

@@ -71,6 +71,8 @@ class Recipe(BaseModel):
             object.__setattr__(self, part, values)  # frozen for everybody else
         if self.losses and chosen.sampler is not None and not chosen.sampler.takes & {"estimate"}:
             raise ValueError(f"losses: the method '{self.method}' lets nothing but its own step correct the estimate.")
+        if not chosen.needs_prior and (self.losses or self.start != "noise"):
+            raise ValueError(f"The method '{self.method}' is classical: it takes neither further losses nor a start.")
         return self
 
     @classmethod
