@@ -66,6 +66,7 @@ class Bench:
             reference, image = self.images[index : index + 1], np.abs(result.image)
             self.known[key] = {name: float(f(reference, image)) for name, f in METRICS.items()}
             self.known[key] |= {"mse": float(((reference - image) ** 2).mean()), "seconds": result.seconds}
+            self.known[key] |= {"nfe": result.nfe, "residual": result.trace[-1]["loss"] ** 0.5}
             part = self.cache.with_suffix(".part")
             part.write_text(json.dumps(self.known))
             os.replace(part, self.cache)

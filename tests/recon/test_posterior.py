@@ -96,7 +96,8 @@ GUIDANCES = {
     "gaussian filter": (FrequencyReplacement, {"filter": "gaussian"}, "clean"),
     "likelihood": (AnnealedLikelihood, {}, "noisy"),
     "dps": (PosteriorSampling, {"zeta": 0.3}, "noisy"),
-    "pseudoinverse": (PseudoinverseGuidance, {"weight": "posterior", **CG}, "noisy"),
+    "pseudoinverse": (PseudoinverseGuidance, {"step": "bayes", **CG}, "noisy"),
+    "adaptive": (PseudoinverseGuidance, {"step": "adaptive", **CG}, "noisy"),
     "draw": (GaussianDraw, {"spread": "posterior", "tau": 0.0, **CG}, "noisy"),
     "daps": (GaussianDraw, {"spread": "sigma", "tau": 0.0, **CG}, "noisy"),
     "preconditioned": (PreconditionedLangevin, {"tau": 0.01, **CG}, "noisy"),
@@ -155,7 +156,8 @@ def measure(case, sampler, guidance, samples=48, **options):
 # * A draw of the clean image from its Gaussian given x and y, then noise ("draw", "decoupled"), is a chain of exact
 #   kernels: mean and spread are right at any number of steps. DAPS's r = sigma, and the end of the flow in the place of
 #   the mean ("flow"), are not: both are too wide at high noise.
-# * Jacobians ("pseudoinverse") change nothing here: the prior is a Gaussian. DPS steps by a norm, not by a likelihood.
+# * Jacobians ("pseudoinverse") change nothing here: the prior is a Gaussian. PiGDM's adaptive step is smaller than
+#   Bayes' while sigma > s, and so is late. DPS steps by a norm, not by a likelihood.
 # * Jalal's likelihood is that of the noisy image: too weak while sigma > s.
 # * Langevin steps of finite size are too wide (1.2 at a fifth of sigma^2); pULA's noise floor tau biases its mean.
 # * RED-diff is an optimiser with noise in its gradient.
@@ -208,6 +210,7 @@ EXPECTED = {
     "likelihood": {"langevin": (0.27, 1.19)},
     "dps": {"posterior": (0.488, None)},
     "pseudoinverse": {"fresh": (0.0, 0.67), "network": (0.334, 0.66), "heun": (0.026, 1.0)},
+    "adaptive": {"fresh": (0.08, 0.69), "posterior": (0.51, 0.56)},
     "replacement": {"beta": (0.001, 0.008), "posterior": (0.001, 0.006), "corrected": (0.0, 0.064)},
     "k-space noise": {"beta": (0.001, 0.007)},
     "score-mri": {"corrected": (0.0, 0.06)},

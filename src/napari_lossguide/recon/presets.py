@@ -281,15 +281,13 @@ DIFFUSION = (
         "pigdm",
         "ΠGDM",
         "Song, Vahdat, Mardani & Kautz 2023, ICLR",
-        "The likelihood that is exact for a Gaussian prior, through the network's Jacobian.",
+        "The data's pull on the estimate, through the network's Jacobian, moves the state after each step.",
         KarrasSchedule,
         DDIMSampler,
         PseudoinverseGuidance,
         defaults={
-            "schedule.steps": 100,
-            "schedule.sigma_max": 10.0,
-            "sampler.eta": 0.2,
-            "sampler.direction": "network",
+            # The paper's eta is 0.2; with this prior 1 is 2 dB better, and a path from 10 ends unstable.
+            "sampler.eta": 1.0,
         },
     ),
     Method(
