@@ -3,8 +3,9 @@
     python benchmarks/methods.py --data FOLDER [--plot docs/images/methods.png] [--methods dps song2021] [--budgets 50]
 
 Two slices of unseen people from each validation file at 128 x 128, real, one coil, no noise, the thesis's masks, mask
-seed 0; the plot needs matplotlib. A method gets the longest path whose network evaluations stay within the budget; all else is its preset. A
-residual is |A x - y| / |y|, since there is no noise. Finished reconstructions are kept in the cache.
+seed 0. A method gets the longest path whose network evaluations stay within the budget; all else is its preset. A
+residual is |A x - y| / |y|, since there is no noise. Finished reconstructions are kept in the cache. The plot needs
+matplotlib, which is no dependency.
 """
 
 import argparse

@@ -15,7 +15,7 @@ plus noise into the state. It is the step of several papers:
   width over the standard deviation of the noise in the DDPM's state.
 * Choi et al. 2021 (ILVR), arXiv 2108.02938, eq. 8: phi keeps the low frequencies, up to width n/2 along each axis.
 
-The state keeps its sign or phase: a magnitude here would rectify the noise.
+The state keeps its sign or phase; the thesis's code takes its magnitude, which rectifies the noise ("magnitude").
 """
 
 from __future__ import annotations
@@ -63,6 +63,12 @@ class ReplacementParams(BaseModel):
         description="In units of half the image's side: standard deviation of the Gaussian where noise is all there "
         "is, or half the side of the box.",
     )
+    magnitude: bool = Field(
+        False,
+        title="Magnitude of the state",
+        description="Take the magnitude after each replacement, as the thesis's code does: it rectifies the noise. Off "
+        "is right.",
+    )
     last: bool = Field(
         True,
         title="Exact at the end",
@@ -89,7 +95,8 @@ class FrequencyReplacement(Guidance):
         step = target - A.forward(x)
         if params.filter != "none":
             step = self.filter(sigma, params) * step
-        return x + params.strength * like(A.adjoint(step), x)
+        x = x + params.strength * like(A.adjoint(step), x)
+        return x.abs().to(x.dtype) if params.magnitude else x
 
     def correct_next(self, x: Tensor, sigma: float, sigma_next: float, params: ReplacementParams) -> Tensor:
         """At the end, the image with the measured lines themselves."""
