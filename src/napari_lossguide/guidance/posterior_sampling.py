@@ -32,7 +32,8 @@ class DPSParams(BaseModel):
         ge=0,
         le=100,
         title="Step ζ",
-        description="Along the gradient of the residual's norm, no unit: larger follows the data more and ends unstable.",
+        description="Along the gradient of the residual's norm, no unit: larger follows the data more and "
+        "ends unstable.",
         json_schema_extra={"live": True, "scale": "log", "slider": [0.05, 20.0]},
     )
 

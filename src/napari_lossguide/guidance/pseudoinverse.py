@@ -5,15 +5,15 @@ p(y | x) ~ N(A D, r^2 A A^H + sigma_y^2) (eq. 7) and J = dD/dx, let
 
     g = J^H p,    p = r^2 A^H (r^2 A A^H + sigma_y^2)^-1 (y - A D).
 
-Bayes' rule and Tweedie's formula say x0_hat = D + (sigma^2 / r^2) g, which is exact if the prior is a Gaussian of variance
-s^2 per pixel, r^2 = sigma^2 s^2/(sigma^2 + s^2). Images are not: their low frequencies vary far more than a pixel does,
-and the step diverges. So algorithm 1 leaves sigma^2 / r^2 out ("adaptive weights") and adds sqrt(abar) g to the state after
+Bayes' rule and Tweedie's formula say x0_hat = D + (sigma^2 / r^2) g, exact if the prior is a Gaussian of variance
+s^2 per pixel, r^2 = sigma^2 s^2/(sigma^2 + s^2). Images are not: their low frequencies vary far more than a pixel, and
+the step diverges. So algorithm 1 leaves sigma^2 / r^2 out ("adaptive weights") and adds sqrt(abar) g to the state after
 the step, u' <- u' + sqrt(abar) dD/du^H p, that is
 
     x' <- x' + sqrt(1 + sigma'^2) g.
 
-For r^2 the paper takes sigma^2 / (1 + sigma^2), of data with unit variance; here the prior's own s. The system is solved by
-conjugate gradients in the space of images.
+For r^2 the paper takes sigma^2 / (1 + sigma^2), of data with unit variance; here the prior's own s. The system is
+solved by conjugate gradients in the space of images.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class PseudoinverseParams(ProximalParams):
     step: Literal["adaptive", "bayes"] = Field(
         "adaptive",
         title="Step",
-        description="'adaptive' is the paper's algorithm; 'bayes' its equation, exact for a Gaussian prior and unstable "
-        "for images.",
+        description="'adaptive' is the paper's algorithm; 'bayes' its equation, exact for a Gaussian prior and "
+        "unstable for images.",
     )
     scale: float = Field(
         1.0,
