@@ -365,6 +365,16 @@ def test_of_two_images_the_one_that_the_data_show_is_found_though_the_prior_pref
         ("beta", "loss", 1.0),
         ("beta", "thesis", 1.0),
         ("ode", "default", 0.6),
+        ("heun", "posterior", 0.6),
+        ("fresh", "adaptive", 0.5),
+        ("decoupled", "draw", 1.0),
+        ("flow", "daps", 1.0),
+        ("posterior", "replacement", 1.0),
+        ("corrected", "score-mri", 1.0),
+        ("posterior", "dps", 1.0),
+        ("langevin", "likelihood", 0.8),
+        ("red-diff", "posterior", 1.0),
+        ("pula", "preconditioned", 1.0),
     ):
         x = walk(case, sampler, guidance, 32, quiet=0, prior=prior)
         assert share_of_the_second(case, means, x) >= least, (sampler, guidance)
