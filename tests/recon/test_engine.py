@@ -101,6 +101,30 @@ def test_a_sample_does_not_depend_on_its_batch(coils, method):
         np.testing.assert_allclose(samples, before, atol=2e-4 * scale)
 
 
+def test_a_batch_that_memory_does_not_hold_is_halved_and_the_samples_are_the_same():
+    whole, small = tiny_denoiser(), tiny_denoiser()
+    seen = []
+
+    def short_of_memory(x, sigma):
+        seen.append(len(x))
+        if len(x) > 2:
+            raise torch.OutOfMemoryError("out of memory")
+        return small(x, sigma)
+
+    short_of_memory.info = small.info
+    progress, out = collect(run(tiny_scan(3), samples=5, batch=8, denoiser=short_of_memory))
+    expected = result(tiny_scan(3), samples=5, batch=8, denoiser=whole)
+    np.testing.assert_allclose(out.samples, expected.samples, atol=2e-4 * np.abs(expected.samples).max())
+    assert max(seen) == 5 and progress[-1].step == progress[-1].total == 18
+
+    def hopeless(x, sigma):
+        raise torch.OutOfMemoryError("out of memory")
+
+    hopeless.info = small.info
+    with pytest.raises(torch.OutOfMemoryError):
+        result(tiny_scan(3), samples=2, denoiser=hopeless)
+
+
 def test_several_samples_have_a_mean_and_a_deviation():
     out = result(tiny_scan(3), samples=5, batch=2)
     assert out.samples.shape == (1, 5, 24, 20)

@@ -93,6 +93,7 @@ class Run:
         self.trace: list[dict[str, float]] = []
         self.done_steps = 0
         self.nfe = 0
+        self.split = 0  # batches that were too large for the memory
 
     def batches(self) -> list[range]:
         """Sample numbers that go through the network together."""
@@ -105,7 +106,7 @@ class Run:
             per_batch = self.chosen.schedule(**self.recipe.schedule).falls()
         else:
             per_batch = self.recipe.guidance.get("iterations", 1)
-        return int(per_batch) * len(self.batches()) * self.kdata.n_slices
+        return int(per_batch) * (len(self.batches()) * self.kdata.n_slices + self.split)
 
     def steps(self) -> Iterator[Progress]:
         """All slices, one after another, each with all its batches of samples."""
@@ -162,7 +163,13 @@ class Run:
         last: NDArray[np.float32] | None = None
         while True:
             self.live.checkpoint()
-            step = next(steps, None)
+            try:
+                step = next(steps, None)
+            except torch.OutOfMemoryError:
+                if len(batch) == 1 or self.done_steps > first:
+                    raise
+                yield from self.halves(index, problem, batch)
+                return
             if step is None:
                 break
             if not bool(torch.isfinite(torch.view_as_real(step.x0) if step.x0.is_complex() else step.x0).all()):
@@ -173,6 +180,13 @@ class Run:
             self.done_steps = first + step.index + 1
             self.nfe = before + step.nfe
             yield self.progress(index, problem, step)
+
+    def halves(self, index: int, problem: Problem, batch: range) -> Iterator[Progress]:
+        """A batch that memory does not hold, in two parts: no sample depends on what else is in its batch."""
+        self.split += 1
+        middle = batch.start + len(batch) // 2
+        yield from self.batch_steps(index, problem, range(batch.start, middle))
+        yield from self.batch_steps(index, problem, range(middle, batch.stop))
 
     def progress(self, index: int, problem: Problem, step: Step) -> Progress:
         """Figures of a step, and how to get its images."""
