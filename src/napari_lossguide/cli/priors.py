@@ -33,7 +33,7 @@ def check(args: argparse.Namespace) -> None:
     from napari_lossguide.priors.formats.registry import find_model, load_model
     from napari_lossguide.priors.formats.sidecar import read_sidecar, write_sidecar
     from napari_lossguide.priors.load import load_prior
-    from napari_lossguide.recon.engine import choose_device
+    from napari_lossguide.recon.run import choose_device
 
     device = str(choose_device(args.device))
     if is_ours(path):

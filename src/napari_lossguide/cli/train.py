@@ -30,7 +30,7 @@ def run(config: TrainConfig, data: Path, out: Path, args: argparse.Namespace) ->
     """Report on the data, then train."""
     from napari_lossguide.data.training.report import in_words
     from napari_lossguide.priors.training.session import open_training
-    from napari_lossguide.recon.engine import choose_device
+    from napari_lossguide.recon.run import choose_device
 
     trainer, report = open_training(config, data, out, str(choose_device(args.device)), reading)
     main = trainer.processes.main

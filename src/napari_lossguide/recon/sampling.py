@@ -16,12 +16,12 @@ from torch import Tensor
 from napari_lossguide.operators.cartesian_sense import CartesianSense
 from napari_lossguide.recon.diffusion import SampleNoise, diffusion_steps, open_prior
 from napari_lossguide.recon.drive import cancellable, last_of
-from napari_lossguide.recon.engine import choose_device
 from napari_lossguide.recon.live import Live
 from napari_lossguide.recon.methods import METHODS, method
 from napari_lossguide.recon.provenance import classifier_facts, hash_of, versions
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.recon.result import Progress
+from napari_lossguide.recon.run import choose_device
 from napari_lossguide.recon.samples import Samples, sample_recipe
 from napari_lossguide.types import Denoiser, Diverged, InvalidInput, Problem, Step
 
