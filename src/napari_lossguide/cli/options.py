@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from typing import Any, NoReturn
 
 from napari_lossguide import __version__
@@ -12,8 +11,11 @@ from napari_lossguide.cli.methods import methods
 from napari_lossguide.cli.priors import check, join
 from napari_lossguide.cli.recon import recon
 from napari_lossguide.cli.sample import sample
+from napari_lossguide.cli.sweep import sweep
 from napari_lossguide.cli.train import train
 from napari_lossguide.cli.train_classifier import train_classifier
+from napari_lossguide.cli.uncertainty import add_uncertainty
+from napari_lossguide.cli.vary import parse_value, parse_vary
 from napari_lossguide.types import InvalidInput
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -33,6 +35,7 @@ def parser() -> Parser:
     top.add_argument("--version", action="version", version=__version__)
     commands = top.add_subparsers(metavar="COMMAND", required=True)
     add_recon(commands)
+    add_sweep(commands)
     add_mask(commands)
     add_sample(commands)
     add_train(commands)
@@ -45,6 +48,8 @@ def parser() -> Parser:
     p.add_argument("image", metavar="IMAGE")
     p.add_argument("--json", action="store_true")
     p.set_defaults(run=metrics)
+
+    add_uncertainty(commands)
 
     p = commands.add_parser("info", help="what a k-space or result file holds")
     p.add_argument("file", metavar="FILE")
@@ -69,6 +74,36 @@ def add_recon(commands: Any) -> None:
     p = commands.add_parser(
         "recon", help="reconstruct k-space", description="Options that are given override those of --recipe."
     )
+    add_recon_options(p)
+    p.add_argument("--save-recipe", metavar="R.json", help="write the recipe of this run")
+    p.set_defaults(run=recon)
+
+
+def add_sweep(commands: Any) -> None:
+    """``lossguide sweep``."""
+    p = commands.add_parser(
+        "sweep",
+        help="reconstruct with every pair of values of two parameters",
+        description="Values that vary override the options, which override those of --recipe.",
+    )
+    p.add_argument(
+        "--vary",
+        required=True,
+        action="append",
+        type=parse_vary,
+        metavar="NAME=V1,V2,...",
+        help="as --set, or method, of many values; given twice: rows and columns. Parameters that change together: "
+        "mask.acceleration,mask.center_fraction=4:0.10,8:0.07",
+    )
+    p.add_argument("--slice", type=int, metavar="N", help="of this slice only, from 0")
+    p.add_argument("--png", metavar="FIG.png", help="the magnitudes as one picture with captions")
+    p.add_argument("--csv", metavar="T.csv", help="a table with a line for each cell")
+    add_recon_options(p)
+    p.set_defaults(run=sweep)
+
+
+def add_recon_options(p: argparse.ArgumentParser) -> None:
+    """Everything that a reconstruction follows from."""
     p.add_argument("input", metavar="INPUT", help=".npy or .npz with k-space or images, or a fastMRI .h5 file")
     p.add_argument("-o", "--output", required=True, metavar="OUT.npz")
     which = p.add_mutually_exclusive_group()
@@ -88,12 +123,10 @@ def add_recon(commands: Any) -> None:
         "--real", action="store_true", help="the image behind the k-space is known to be real (a simulation)"
     )
     p.add_argument("--recipe", metavar="R.json", help="a recipe, or a result file with one")
-    p.add_argument("--save-recipe", metavar="R.json", help="write the recipe of this run")
     add_settings(
         p,
         "a parameter of the method (guidance.gamma=1.0), of the mask (mask.axis=y) or a field of the recipe (batch=1)",
     )
-    p.set_defaults(run=recon)
 
 
 def add_noise(p: argparse.ArgumentParser) -> None:
@@ -270,7 +303,4 @@ def parse_setting(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     if not key or not equals:
         raise argparse.ArgumentTypeError(f"'{text}' is not KEY=VALUE, as in guidance.gamma=1.0")
-    try:
-        return key, json.loads(value)
-    except ValueError:
-        return key, value
+    return key, parse_value(value)

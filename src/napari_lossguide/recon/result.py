@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from napari_lossguide.data.writers import write_npz
 from napari_lossguide.recon.live import Change
 from napari_lossguide.recon.recipe import Recipe
+from napari_lossguide.recon.uncertainty import QUANTILES, quantiles
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,11 @@ class Result:
         return self.recipe.changes
 
     def arrays(self) -> dict[str, NDArray[Any] | str]:
-        """Contents of the output file, ready for ``write_npz``."""
+        """Contents of the output file, ready for ``write_npz``.
+
+        With several samples ``quantiles`` too: float32 (slice, quantile, ny, nx) of the magnitude, at
+        ``quantile_levels``.
+        """
         import json
 
         facts = {
@@ -112,6 +117,7 @@ class Result:
         }
         if self.samples is not None and self.mean is not None and self.std is not None:
             out |= {"samples": self.samples, "mean": self.mean, "std": self.std}
+            out |= {"quantiles": quantiles(self.samples), "quantile_levels": np.array(QUANTILES)}
         return out
 
     def save(self, path: str | os.PathLike[str]) -> None:
