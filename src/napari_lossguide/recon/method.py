@@ -59,6 +59,11 @@ class Method:
         return self.classical is None
 
     @property
+    def takes_losses(self) -> bool:
+        """Whether further losses may correct the estimate."""
+        return self.sampler is not None and "estimate" in self.sampler.takes
+
+    @property
     def models(self) -> dict[str, type[BaseModel]]:
         """Parameter model of each part it has."""
         if self.classical is not None:
@@ -140,12 +145,16 @@ PLACES = {
 """Where a guidance may correct, in words; see ``guidance.base``."""
 
 
+def taken_by(sampler: type[Sampler]) -> str:
+    """Where a sampler lets a guidance correct, in words."""
+    *more, last = (PLACES[hook] for hook in sorted(sampler.takes))
+    return f"{', '.join(more)} and {last}" if more else last
+
+
 def why_not(sampler: type[Sampler], guidance: type[Guidance], params: BaseModel) -> str:
     """Why a sampler cannot be combined with a guidance of these parameters; empty if it can."""
     hooks = guidance.hooks(params)
     if not hooks or hooks & sampler.takes:
         return ""
     corrected = " or ".join(PLACES[hook] for hook in sorted(hooks))
-    *more, last = (PLACES[hook] for hook in sorted(sampler.takes))
-    taken = f"{', '.join(more)} and {last}" if more else last
-    return f"the guidance corrects {corrected}, and this sampler lets only {taken} be corrected"
+    return f"the guidance corrects {corrected}, and this sampler lets only {taken_by(sampler)} be corrected"

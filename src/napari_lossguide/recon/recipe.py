@@ -69,10 +69,10 @@ class Recipe(BaseModel):
         chosen = method(self.method)
         for part, values in {**{p: {} for p in PARTS}, **chosen.settings(given)}.items():
             object.__setattr__(self, part, values)  # frozen for everybody else
-        if self.losses and chosen.sampler is not None and not chosen.sampler.takes & {"estimate"}:
-            raise ValueError(f"losses: the method '{self.method}' lets nothing but its own step correct the estimate.")
         if not chosen.needs_prior and (self.losses or self.start != "noise"):
             raise ValueError(f"The method '{self.method}' is classical: it takes neither further losses nor a start.")
+        if self.losses and not chosen.takes_losses:
+            raise ValueError(f"losses: the method '{self.method}' lets nothing but its own step correct the estimate.")
         return self
 
     @classmethod

@@ -201,7 +201,26 @@ def _number(kind: type, limits: Limits, hints: dict[str, Any]) -> Editor:
     box.valueChanged.connect(notifier.changed)
     travel = Travel.of(limits, hints)
     widget = box if travel is None else _with_slider(box, travel)
-    return Editor(widget, lambda: kind(box.value()), box.setValue, notifier)
+    exact = Exact()
+    return Editor(widget, lambda: kind(exact.read(box.value())), lambda v: exact.write(box, v), notifier)
+
+
+class Exact:
+    """Remembers a number that was set, of which a box keeps fifteen decimals: 1/7 comes back as it was."""
+
+    def __init__(self) -> None:
+        self._given = self._kept = math.nan
+
+    def write(self, box: Any, value: float) -> None:
+        """Set the box."""
+        self._given = value
+        box.setValue(value)
+        near = math.isclose(box.value(), value, rel_tol=1e-9, abs_tol=OPEN / 100)  # else the limits moved it
+        self._kept = box.value() if near else math.nan
+
+    def read(self, value: float) -> float:
+        """The value of the box, or what was set if the box still shows it."""
+        return self._given if value == self._kept else value
 
 
 def _set_step(box: Any, limits: Limits, hints: dict[str, Any]) -> None:

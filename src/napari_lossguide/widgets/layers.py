@@ -5,7 +5,7 @@ data are replaced in place: contrast, opacity and position stay, and a layer tha
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from napari.layers import Image, Labels, Layer
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from napari_lossguide.recon.result import Result
     from napari_lossguide.recon.samples import Samples
 
-ACQUIRED = (0.21, 0.72, 1.0, 1.0)  # red, green, blue, opacity of the points a mask acquires
+COLOURS = {"mask": (0.21, 0.72, 1.0, 1.0), "region": (1.0, 0.62, 0.2, 1.0)}  # red, green, blue, opacity of what is set
 SAMPLES = "Samples (preview)"
 Spacing = tuple[float, float, float]
 
@@ -102,8 +102,9 @@ def show_mask(
     scale: Spacing,
     recipe: MaskRecipe | None = None,
     metadata: Mapping[str, Any] | None = None,
+    role: Literal["mask", "region"] = "mask",
 ) -> Labels:
-    """Show a sampling mask as a Labels layer; label 1 is acquired.
+    """Show a sampling mask as a Labels layer, whose label 1 is acquired; or a region of the image.
 
     Parameters
     ----------
@@ -113,14 +114,15 @@ def show_mask(
     scale : (slice, y, x) in mm.
     recipe : how it was made; None for a mask drawn by hand.
     metadata : more to keep in the layer.
+    role : what it is.
     """
-    kept = {**(metadata or {}), "role": "mask", "name": name}
+    kept = {**(metadata or {}), "role": role, "name": name}
     if recipe is not None:
         kept["mask"] = recipe.model_dump()
     labels = mask.astype(np.uint8)
-    layer = find_layer(viewer, "mask", name)
+    layer = find_layer(viewer, role, name)
     if layer is None:
-        colours = DirectLabelColormap(color_dict={0: (0, 0, 0, 0), None: ACQUIRED})
+        colours = DirectLabelColormap(color_dict={0: (0, 0, 0, 0), None: COLOURS[role]})
         place = placed(scale, 2, _unit(viewer, kept))
         return viewer.add_labels(labels, name=name, metadata={KEY: kept}, colormap=colours, opacity=0.8, **place)
     layer.metadata[KEY] = kept

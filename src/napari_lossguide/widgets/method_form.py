@@ -8,8 +8,10 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QFormLayout, QGroupBox, QToolButton, QVBoxLayout, QWidget
 
 from napari_lossguide.recon.methods import Method
+from napari_lossguide.types import InvalidInput
 from napari_lossguide.widgets.editors import extra
 from napari_lossguide.widgets.forms import ParamsForm
+from napari_lossguide.widgets.panel import Sentence
 
 LIVE_TITLE = "Live: takes effect at the next step"
 
@@ -24,7 +26,9 @@ class MethodForm(QWidget):
 
     Attributes
     ----------
+    method : as given.
     live_changed : signal ``(full name, value)`` of a live knob.
+    evaluations : how often the network is evaluated with these values, or why they do not fit together.
     live : the part that stays usable during a run; None when the method has no live knob.
     """
 
@@ -32,7 +36,7 @@ class MethodForm(QWidget):
 
     def __init__(self, method: Method, values: Mapping[str, Mapping[str, Any]] | None = None) -> None:
         super().__init__()
-        self._method = method
+        self.method = method
         self._values = {**method.settings(), **{k: v for k, v in (values or {}).items() if v}}
         self._forms: list[tuple[str, ParamsForm]] = []
         layout = QVBoxLayout(self)
@@ -40,9 +44,12 @@ class MethodForm(QWidget):
         self.live = self._live_group()
         self.front = self._section(self._names(front=True))
         self.folded = self._section(self._names(front=False))
-        for widget in (self.live, self.front):
+        self.evaluations = Sentence("Network evaluations")
+        self.evaluations.setToolTip("What a sample costs: the time of a run is that of the network, times this.")
+        for widget in (self.live, self.front, self.evaluations):
             if widget is not None:
                 layout.addWidget(widget)
+        self._follow()
 
     def values(self) -> dict[str, Any]:
         """Every parameter by its full name ("guidance.gamma")."""
@@ -53,18 +60,25 @@ class MethodForm(QWidget):
         part, _, own = name.partition(".")
         next(form for p, form in self._forms if p == part and own in form.values()).set_values({own: value})
 
+    def nested(self) -> dict[str, dict[str, Any]]:
+        """Every parameter: part -> name -> value."""
+        found: dict[str, dict[str, Any]] = {part: {} for part in self.method.models}
+        for part, form in self._forms:
+            found[part] |= form.values()
+        return found
+
     def _names(self, *, front: bool) -> list[str]:
         """Full names of the parameters that are not live.
 
         The steps, what is marked so, and all of a classical method come in front.
         """
-        params = self._method.params()
-        rest = [name for name in params if name not in self._method.live_knobs]
+        params = self.method.params()
+        rest = [name for name in params if name not in self.method.live_knobs]
         marked = [n for n in rest if n == "schedule.steps" or extra(params[n]).get("front")]
-        return [n for n in rest if (n in marked or not self._method.needs_prior) == front]
+        return [n for n in rest if (n in marked or not self.method.needs_prior) == front]
 
     def _live_group(self) -> QGroupBox | None:
-        content = self._section(sorted(self._method.live_knobs))  # guidance before sampler
+        content = self._section(sorted(self.method.live_knobs))  # guidance before sampler
         if content is None:
             return None
         for form in content.findChildren(QFormLayout):
@@ -84,14 +98,30 @@ class MethodForm(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         for part in dict.fromkeys(name.partition(".")[0] for name in names):
             only = [name.partition(".")[2] for name in names if name.startswith(f"{part}.")]
-            form = ParamsForm(self._method.models[part], self._values[part], only)
+            form = ParamsForm(self.method.models[part], self._values[part], only)
             form.changed.connect(partial(self._notify, part))
             layout.addWidget(form)
             self._forms.append((part, form))
         return section
 
+    def _follow(self) -> None:
+        """Show what the values amount to, and of the resampling what has an effect."""
+        values = self.nested()
+        if self.method.needs_prior:
+            try:
+                number = self.method.evaluations(self.method.settings(self.values()))
+                self.evaluations.show_text(f"{number} network evaluation{'s' * (number != 1)} for a sample")
+            except InvalidInput as error:
+                self.evaluations.show_text(str(error), colour="error")
+        resample = values.get("schedule", {}).get("resample")
+        shown = {"jump": resample != "no", "renoise": resample != "no", "repeats": resample == "short"}
+        for part, form in self._forms:
+            for name in shown.keys() & form.values().keys() if part == "schedule" else ():
+                form.show_row(name, shown[name])
+
     def _notify(self, part: str, name: str, value: Any) -> None:
-        if f"{part}.{name}" in self._method.live_knobs:
+        self._follow()
+        if f"{part}.{name}" in self.method.live_knobs:
             self.live_changed.emit(f"{part}.{name}", float(value))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from qtpy.QtWidgets import QApplication, QFileDialog, QHBoxLayout, QPushButton, QWidget
 
-from napari_lossguide.recon.methods import METHODS
+from napari_lossguide.recon.methods import method
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.types import InvalidInput
 
@@ -105,7 +105,7 @@ def write_text(path: Path, text: str) -> None:
 
 def _without_live(recipe: Recipe) -> dict[str, object]:
     plain = recipe.model_dump(exclude={"changes"})
-    for name in METHODS[recipe.method].live_knobs:
+    for name in method(recipe.method).live_knobs:
         part, _, own = name.partition(".")
         plain[part].pop(own, None)
     return plain

@@ -10,8 +10,9 @@ from napari.utils.theme import get_theme
 from qtpy.QtCore import QEvent, Signal
 
 from napari_lossguide.data.kdata import KData
+from napari_lossguide.masks import MaskRecipe
 from napari_lossguide.recon.live import Live
-from napari_lossguide.recon.methods import METHODS
+from napari_lossguide.recon.methods import method
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.recon.result import Progress, Result
 from napari_lossguide.widgets import layers
@@ -112,30 +113,35 @@ class ReconstructDock(Panel):
         return self._last[1], f"the recipe of the last run{turned}"
 
     def load_recipe(self, source: str) -> None:
-        """Show a recipe, from JSON text or a file; its mask becomes a layer.
+        """Show a recipe, from JSON text or a file; its mask and its region become layers.
 
         Raises
         ------
         InvalidInput
-            If it is not a recipe, or its mask or prior does not fit.
+            If it is not a recipe, or its mask, region or prior does not fit.
         """
         recipe = Recipe.from_json(source)
-        mask = None
-        if recipe.mask is not None:
-            kdata = self.settings.kdata()
-            points = recipe.mask.make(kdata.image_shape)
-            mask = layers.show_mask(
-                self._viewer, points, name="mask of the recipe", scale=kdata.spacing, recipe=recipe.mask
-            )
-        self.settings.mask.layer = mask
+        mask, region = self._points_of(recipe.mask), self._points_of(recipe.region)
         self.settings.set_recipe(recipe)
+        self.settings.mask.layer = None
+        if mask is not None:
+            spacing = self.settings.kdata().spacing
+            self.settings.mask.layer = layers.show_mask(
+                self._viewer, mask, name="mask of the recipe", scale=spacing, recipe=recipe.mask
+            )
+        self.settings.beside.region.combo.layer = None
+        if region is not None:
+            self.settings.beside.region.show_points(region, "region of the recipe")
         self._last = None
+
+    def _points_of(self, made: MaskRecipe | None) -> np.ndarray | None:
+        return None if made is None else made.make(self.settings.kdata().image_shape)
 
     def _begin(self, kdata: KData, recipe: Recipe) -> None:
         points = self.settings.points()
         self._running, self._preview, self._live = (kdata, recipe), None, Live(recipe.changes)
         start = partial(start_reconstruction, kdata, recipe, self.settings.device.currentData(), self._live)
-        title = f"{METHODS[recipe.method].title} of {kdata.name}"
+        title = f"{method(recipe.method).title} of {kdata.name}"
         self._job = Job(start, self._live, title=title, preview=self.panel.preview.isChecked(), parent=self)
         self._stoppers[:] = [self._job.stopper]
         self._job.noted.connect(self.panel.note)
@@ -237,7 +243,8 @@ class ReconstructDock(Panel):
         self.panel.paused.connect(self._pause)
         self.panel.preview.toggled.connect(self._watch)
         self.settings.live_changed.connect(self._turn)
-        self.settings.prior.refused.connect(partial(self.status.show_text, colour="error"))
+        for refused in (self.settings.prior.refused, self.settings.beside.region.failed):
+            refused.connect(partial(self.status.show_text, colour="error"))
 
 
 def _stop_all(stoppers: list[Callable[[], bool]], *_: object) -> None:

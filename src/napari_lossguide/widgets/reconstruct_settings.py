@@ -1,5 +1,6 @@
 """What to reconstruct and how: the upper part of the Reconstruct dock, which reads as a recipe."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -8,17 +9,20 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QCheckBox, QLabel, QVBoxLayout, QWidget
 
 from napari_lossguide.data.kdata import KData
+from napari_lossguide.recon.catalogue import part_names
 from napari_lossguide.recon.live import Change
-from napari_lossguide.recon.methods import METHODS, Method
+from napari_lossguide.recon.methods import METHODS, PARTS, Method, method
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.types import InvalidInput
+from napari_lossguide.widgets.beside_method import BesideMethod
 from napari_lossguide.widgets.boxes import ComboBox
+from napari_lossguide.widgets.combine import COMBINE, Combine, MethodCombo, about
 from napari_lossguide.widgets.forms import ParamsForm, form_layout
 from napari_lossguide.widgets.method_form import Fold, MethodForm
 from napari_lossguide.widgets.optional_layer import OptionalLayerCombo
 from napari_lossguide.widgets.panel import LayerCombo, Panel
 from napari_lossguide.widgets.prior_choice import PriorChoice
-from napari_lossguide.widgets.views import kdata_of, mask_of, mask_recipe_of
+from napari_lossguide.widgets.views import kdata_of, mask_of, mask_recipe_of, role_of
 
 DEVICES = {"auto": "auto (GPU if there is one)", "cpu": "CPU", "cuda": "NVIDIA GPU (cuda)", "mps": "Apple GPU (mps)"}
 SIMULATION = '<b style="color:#d98a1f">SIMULATION</b>'
@@ -43,10 +47,9 @@ class ReconstructSettings(QWidget):
         super().__init__()
         self._viewer = viewer
         self.input = LayerCombo(panel, viewer, self._is_input, "no k-space yet")
-        self.mask = OptionalLayerCombo(panel, viewer, lambda layer: isinstance(layer, Labels), "as acquired")
-        self.method = _combo({m.name: m.title for m in METHODS.values()})
-        for index, method in enumerate(METHODS.values()):
-            self.method.setItemData(index, about(method), Qt.ItemDataRole.ToolTipRole)
+        self.mask = OptionalLayerCombo(panel, viewer, _is_mask, "as acquired")
+        self.method, self.combine = MethodCombo(), Combine()
+        self.beside = BesideMethod(panel, viewer, self._kdata, lambda: self._more.button.setChecked(True))
         self.device = _combo(DEVICES)
         self.prior = PriorChoice()
         self.sampling = ParamsForm(Recipe, only=["samples", "seed"])
@@ -56,9 +59,11 @@ class ReconstructSettings(QWidget):
         self._changes: tuple[Change, ...] = ()
         self._build()
         self.input.layer_changed.connect(self.show_facts)
+        self.input.layer_changed.connect(self.beside.region.combo.refresh)
         self.mask.layer_changed.connect(self.show_facts)
         panel.listen(viewer.layers.events.inserted, self._take_fitting_mask)
-        self.method.currentIndexChanged.connect(lambda _: self._show_method())
+        self.method.currentIndexChanged.connect(lambda _: self._method_chosen())
+        self.combine.changed.connect(self._part_chosen)
         self._show_method()
         self.show_facts()
 
@@ -70,7 +75,7 @@ class ReconstructSettings(QWidget):
         InvalidInput
             If there is none.
         """
-        kdata = kdata_of(self.input.layer) if self.input.layer is not None else None
+        kdata = self._kdata()
         if kdata is None:
             raise InvalidInput(
                 "There is no k-space to reconstruct; open a k-space file or sample data, or make it from an image in "
@@ -93,8 +98,8 @@ class ReconstructSettings(QWidget):
         InvalidInput
             If something is missing or does not fit.
         """
-        chosen = METHODS[self.method.currentData()]
-        fields: dict[str, Any] = self.advanced.values()
+        chosen = self.chosen()
+        fields: dict[str, Any] = {**self.advanced.values(), **self.beside.fields()}
         if chosen.needs_prior:
             fields |= {"prior": self.prior.value(), **self.sampling.values()}
         if self.mask.layer is not None:
@@ -104,20 +109,31 @@ class ReconstructSettings(QWidget):
             fields["changes"] = self._changes
         return Recipe.for_method(chosen.name, settings=self.form.values(), **fields)
 
+    def chosen(self) -> Method:
+        """The method that is chosen, a preset or a combination."""
+        name = self.method.currentData()
+        return method(self.combine.name() if name == COMBINE else name)
+
     def set_recipe(self, recipe: Recipe) -> None:
-        """Show a recipe, all but its mask, which has to be a layer.
+        """Show a recipe, all but its mask and its region, which have to be layers.
 
         Raises
         ------
         InvalidInput
             If its prior is not here.
         """
-        if METHODS[recipe.method].needs_prior:
+        chosen = method(recipe.method)
+        if chosen.needs_prior:
             self.prior.select(recipe.prior)
-        self.method.blockSignals(True)
-        self.method.setCurrentIndex(self.method.findData(recipe.method))
-        self.method.blockSignals(False)
-        self._show_method(recipe)
+        for box in (self.method, self.combine):
+            box.blockSignals(True)
+        self.method.choose(recipe.method)
+        if recipe.method not in METHODS:
+            self.combine.choose(*recipe.method.split("+"))
+        for box in (self.method, self.combine):
+            box.blockSignals(False)
+        self._show_method({part: getattr(recipe, part) for part in chosen.models})
+        self.beside.set_recipe(recipe)
         for form in (self.sampling, self.advanced):
             form.set_values({name: getattr(recipe, name) for name in form.values()})
         count = len(recipe.changes)
@@ -132,6 +148,7 @@ class ReconstructSettings(QWidget):
             self.input,
             self.mask,
             self.method,
+            self.combine,
             self.prior,
             self.sampling,
             self.replay,
@@ -144,9 +161,11 @@ class ReconstructSettings(QWidget):
 
     def show_facts(self) -> None:
         """Say what the input and the mask amount to."""
-        layer = self.input.layer
-        kdata = None if layer is None else kdata_of(layer)
+        kdata = self._kdata()
         self._facts.setText("Open a file or sample data." if kdata is None else facts(kdata, self.mask.layer))
+
+    def _kdata(self) -> KData | None:
+        return None if self.input.layer is None else kdata_of(self.input.layer)
 
     def _is_input(self, layer: Layer) -> bool:
         """K-space is offered once, however many layers show it."""
@@ -154,13 +173,18 @@ class ReconstructSettings(QWidget):
         return kdata is not None and next(x for x in self._viewer.layers if kdata_of(x) is kdata) is layer
 
     def _take_fitting_mask(self, event: Any) -> None:
-        """A mask that was just made for fully sampled data is meant to be used."""
-        kdata = None if self.input.layer is None else kdata_of(self.input.layer)
-        if kdata is None or self.mask.layer is not None or not isinstance(event.value, Labels):
+        """A mask just made for fully sampled data is meant to be used; so is a region where one is due."""
+        kdata, layer = self._kdata(), event.value
+        if kdata is None or not isinstance(layer, Labels) or layer.data.shape[-2:] != kdata.image_shape:
             return
-        if kdata.fully_sampled and event.value.data.shape[-2:] == kdata.image_shape:
-            self.mask.refresh()  # it may not have heard of the layer yet
-            self.mask.layer = event.value
+        region = self.beside.region.combo
+        if self.beside.needs_region and role_of(layer) != "mask":
+            if region.layer is None:
+                region.refresh()  # it may not have heard of the layer yet
+                region.layer = layer
+        elif kdata.fully_sampled and self.mask.layer is None and _is_mask(layer):
+            self.mask.refresh()
+            self.mask.layer = layer
 
     def _build(self) -> None:
         rows = form_layout()
@@ -168,6 +192,7 @@ class ReconstructSettings(QWidget):
         for name, widget in names.items():
             widget.setAccessibleName(name)
             rows.addRow(name, widget)
+        rows.insertRow(3, self.combine)  # below the method
         rows.insertRow(1, self._facts)
         self._facts.setWordWrap(True)
         self._facts.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -176,7 +201,8 @@ class ReconstructSettings(QWidget):
         self.phase.setToolTip("Adds the phase of the image as a second layer, hidden at first.")
         self.replay.hide()
         self._slot, self._folded = QVBoxLayout(), QVBoxLayout()
-        self._more = Fold("More settings", _holder(self._folded), self.advanced, self._device_row(), self.phase)
+        parts = (_holder(self._folded), self.beside, self.advanced, self._device_row(), self.phase)
+        self._more = Fold("More settings", *parts)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(rows)
@@ -191,9 +217,29 @@ class ReconstructSettings(QWidget):
         form_layout(row).addRow("Device", self.device)
         return row
 
-    def _show_method(self, recipe: Recipe | None = None) -> None:
-        chosen = METHODS[self.method.currentData()]
-        values = None if recipe is None else {part: getattr(recipe, part) for part in chosen.models}
+    def _method_chosen(self) -> None:
+        """Show another method; "Combine…" begins with the parts and the values of the method before."""
+        values = None
+        if self.method.currentData() is None:
+            return  # a heading, which no person can choose
+        if self.method.currentData() == COMBINE:
+            parts = part_names(self.form.method)
+            values = self.form.nested() if len(parts) == len(PARTS) else None
+            self.combine.blockSignals(True)
+            if values is not None:
+                self.combine.choose(**parts)
+            self.combine.blockSignals(False)
+        self._show_method(values)
+
+    def _part_chosen(self) -> None:
+        """Show another combination; the parts that stay keep their values."""
+        if self.method.currentData() == COMBINE:
+            before, after = self.form.method.models, self.chosen().models
+            kept = {part: own for part, own in self.form.nested().items() if before[part] is after.get(part)}
+            self._show_method(kept)
+
+    def _show_method(self, values: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+        chosen = self.chosen()
         for layout in (self._slot, self._folded):
             _clear(layout)
         self.form = MethodForm(chosen, values)
@@ -202,13 +248,14 @@ class ReconstructSettings(QWidget):
         if self.form.folded is not None:
             self._folded.addWidget(self.form.folded)
         self.method.setToolTip(about(chosen))
+        self._rows.setRowVisible(self.combine, self.method.currentData() == COMBINE)
         self._rows.setRowVisible(self.prior, chosen.needs_prior)
         self.sampling.setVisible(chosen.needs_prior)
+        self.beside.fit(chosen)
 
 
-def about(method: Method) -> str:
-    """What a method does and who says so."""
-    return f"{method.summary}\n{method.paper}".strip()
+def _is_mask(layer: Layer) -> bool:
+    return isinstance(layer, Labels) and role_of(layer) != "region"
 
 
 def facts(kdata: KData, mask: Layer | None) -> str:

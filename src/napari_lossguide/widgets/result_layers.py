@@ -9,7 +9,7 @@ from napari.layers import Image
 from napari_lossguide.data.display import display_limits, view
 from napari_lossguide.data.fourier import ifft2c, rss
 from napari_lossguide.data.kdata import KData
-from napari_lossguide.recon.methods import METHODS
+from napari_lossguide.recon.methods import method
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.recon.result import Result
 from napari_lossguide.widgets import layers
@@ -160,11 +160,11 @@ def show_reference(viewer: Any, kdata: KData) -> Image | None:
 
 def result_name(recipe: Recipe, kdata: KData) -> str:
     """What the layer of a result is called: method and seed."""
-    method = METHODS[recipe.method]
-    title = method.title.removesuffix(" (default)")
-    if method.needs_prior:
+    chosen = method(recipe.method)
+    title = chosen.title.removesuffix(" (default)")
+    if chosen.needs_prior:
         title += f", seed {recipe.seed}"
-    if method.needs_prior and recipe.samples > 1:
+    if chosen.needs_prior and recipe.samples > 1:
         title += f", mean of {recipe.samples}"
     return labelled(title, kdata)
 
