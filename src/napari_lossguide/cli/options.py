@@ -15,7 +15,7 @@ from napari_lossguide.cli.sweep import sweep
 from napari_lossguide.cli.train import train
 from napari_lossguide.cli.train_classifier import train_classifier
 from napari_lossguide.cli.uncertainty import add_uncertainty
-from napari_lossguide.cli.vary import parse_value, parse_vary
+from napari_lossguide.cli.values import parse_loss, parse_setting, parse_shape, parse_vary
 from napari_lossguide.types import InvalidInput
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -273,34 +273,3 @@ def add_settings(p: argparse.ArgumentParser, what: str) -> None:
     p.add_argument(
         "--set", dest="settings", action="append", default=[], type=parse_setting, metavar="KEY=VALUE", help=what
     )
-
-
-def parse_shape(text: str) -> tuple[int, int]:
-    """``128x160`` -> (128, 160)."""
-    parts = text.lower().split("x")
-    if len(parts) != 2 or not all(p.isdecimal() and int(p) > 0 for p in parts):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a shape; accepted is NYxNX, as in 128x160")
-    return int(parts[0]), int(parts[1])
-
-
-def parse_loss(text: str) -> dict[str, Any]:
-    """``range=1,low=0,high=1.2`` -> {"kind": "range", "weight": 1.0, "low": 0.0, "high": 1.2}."""
-    kind, _, rest = text.partition("=")
-    first, *others = rest.split(",")
-    fields = {"kind": kind, "weight": first} | dict(other.split("=", 1) for other in others if "=" in other)
-    try:
-        if set(fields) - {"kind", "weight", "low", "high"} or not all("=" in other for other in others):
-            raise ValueError(text)
-        return {name: value if name == "kind" else float(value) for name, value in fields.items()}
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"'{text}' is not KIND=WEIGHT[,low=L,high=H], as in range=1,low=0,high=1.2"
-        ) from None
-
-
-def parse_setting(text: str) -> tuple[str, Any]:
-    """``guidance.gamma=1.0`` -> ("guidance.gamma", 1.0); values are JSON, or else text."""
-    key, equals, value = text.partition("=")
-    if not key or not equals:
-        raise argparse.ArgumentTypeError(f"'{text}' is not KEY=VALUE, as in guidance.gamma=1.0")
-    return key, parse_value(value)

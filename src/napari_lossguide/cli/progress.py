@@ -5,17 +5,28 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, TypeVar
+from typing import Protocol, TypeVar
 
-if TYPE_CHECKING:
-    from napari_lossguide.recon.result import Progress
 
+class Counted(Protocol):
+    """Progress that says how far the run is."""
+
+    @property
+    def step(self) -> int:
+        """Steps done, from 1."""
+        ...
+
+    @property
+    def total(self) -> int:
+        """Steps of the whole run."""
+        ...
+
+
+P = TypeVar("P", bound=Counted)
 R = TypeVar("R")
 
 
-def run_to_the_end(
-    begin: Callable[[], Generator[Progress, None, R]], reading: str, title: Callable[[Progress], str]
-) -> R:
+def run_to_the_end(begin: Callable[[], Generator[P, None, R]], reading: str, title: Callable[[P], str]) -> R:
     """Run to the end, with a progress bar on a terminal.
 
     Parameters
@@ -29,7 +40,7 @@ def run_to_the_end(
     with tqdm(disable=not sys.stderr.isatty(), desc="loading PyTorch", unit="step", leave=False) as bar:
         from napari_lossguide.recon.drive import last_of
 
-        def show(progress: Progress) -> None:
+        def show(progress: P) -> None:
             bar.total = progress.total
             bar.set_description(title(progress), refresh=False)
             bar.update(progress.step - bar.n)

@@ -41,36 +41,15 @@ def recon(args: argparse.Namespace) -> None:
 
 
 def recon_recipe(args: argparse.Namespace, shape: tuple[int, int]) -> Recipe:
-    """The recipe file, if any, with the options on top of it.
-
-    Another method than the file's starts from its own defaults, without the file's changes of live knobs; a classical
-    one leaves the file's start and losses aside.
-    """
-    from napari_lossguide.recon.methods import PARTS
+    """The recipe file, if any, with the options on top of it; see ``recon.variation.varied``."""
     from napari_lossguide.recon.recipe import Recipe
+    from napari_lossguide.recon.variation import MASK, varied
 
     base = read_recipe(args.recipe) if args.recipe else Recipe()
-    method = args.method or base.method
-    options = field_options(args, shape)
-    settings = {k: v for k, v in args.settings if not k.startswith("mask.")}
-    mask_settings = {k.removeprefix("mask."): v for k, v in args.settings if k.startswith("mask.")}
-    mask = recon_mask(args, base.mask, mask_settings, shape)
-    if method == base.method:
-        settings = {f"{part}.{k}": v for part in PARTS for k, v in getattr(base, part).items()} | settings
-    kept = kept_fields(base, method)
-    if "prior" in options:
-        kept["prior_sha256"] = ""
-    return Recipe.for_method(method, steps=args.steps, settings=settings, mask=mask, **(kept | options))
-
-
-def kept_fields(base: Recipe, name: str) -> dict[str, Any]:
-    """The fields of a recipe that go on to a method, beside the parts and the mask."""
-    from napari_lossguide.recon.methods import PARTS, method
-
-    dropped = {*PARTS, "version", "method", "mask"}
-    if name != base.method:
-        dropped |= {"changes"} if method(name).needs_prior else {"changes", "start", "losses"}
-    return {field: getattr(base, field) for field in type(base).model_fields if field not in dropped}
+    settings = {k: v for k, v in args.settings if not k.startswith(MASK)}
+    mask_settings = {k.removeprefix(MASK): v for k, v in args.settings if k.startswith(MASK)}
+    base = base.model_copy(update={"mask": recon_mask(args, base.mask, mask_settings, shape)})
+    return varied(base, field_options(args, shape) | settings, method=args.method, steps=args.steps)
 
 
 def field_options(args: argparse.Namespace, shape: tuple[int, int]) -> dict[str, Any]:

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator
 from typing import Protocol, TypeVar
 
-from napari_lossguide.recon.result import Progress
 from napari_lossguide.types import Cancelled
 
+P = TypeVar("P")
+P_co = TypeVar("P_co", covariant=True)
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 
 
-class Steppable(Protocol[R_co]):
+class Steppable(Protocol[P_co, R_co]):
     """A run: its steps, and what it leaves."""
 
-    def steps(self) -> Iterator[Progress]:
+    def steps(self) -> Iterator[P_co]:
         """Progress after every step."""
         ...
 
@@ -24,7 +25,7 @@ class Steppable(Protocol[R_co]):
         ...
 
 
-def cancellable(run: Steppable[R]) -> Generator[Progress, None, R]:
+def cancellable(run: Steppable[P, R]) -> Generator[P, None, R]:
     """The steps of a run; its result, "cancelled" when it was cancelled. A closed generator closes the run's."""
     status = "done"
     steps = run.steps()
@@ -37,7 +38,7 @@ def cancellable(run: Steppable[R]) -> Generator[Progress, None, R]:
     return run.result(status)
 
 
-def last_of(run: Generator[Progress, None, R], callback: Callable[[Progress], object] | None = None) -> R:
+def last_of(run: Generator[P, None, R], callback: Callable[[P], object] | None = None) -> R:
     """Walk a run to its end, telling ``callback`` each step; its result."""
     while True:
         try:
