@@ -9,7 +9,7 @@ import dataclasses
 import io
 import math
 import signal
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,23 +92,36 @@ def run_grid(kdata: KData, cells: Grid, own_maps: bool, device: str) -> tuple[Sw
         values = ", ".join(f"{name.rpartition('.')[2]} {value}" for name, value in p.values.items())
         return f"cell {p.cell + 1}/{p.cells} ({values}), residual {p.run.residual:.3g}"
 
-    with first_interrupt_cancels(live):
-        result = run_to_the_end(begin, "reading the prior, coil maps", title)
+    with first_interrupt_cancels(live) as look:
+
+        def looking(p: SweepProgress) -> str:
+            look()
+            return title(p)
+
+        result = run_to_the_end(begin, "reading the prior, coil maps", looking)
     return result, live.cancelled
 
 
 @contextlib.contextmanager
-def first_interrupt_cancels(live: Live) -> Iterator[None]:
-    """Ctrl-C ends the run at its next step, so that what is done can be written; a second one ends it at once."""
-    before = signal.getsignal(signal.SIGINT)
+def first_interrupt_cancels(live: Live) -> Iterator[Callable[[], None]]:
+    """Ctrl-C ends the run at its next step, so that what is done can be written; a second one ends it at once.
 
-    def cancel(*_: object) -> None:
-        live.cancel()
+    The handler only sets a flag: ``live.cancel`` takes a lock, which the interrupted code may hold. What is given is
+    to be called between steps, and cancels.
+    """
+    before, asked = signal.getsignal(signal.SIGINT), []
+
+    def ask(*_: object) -> None:
+        asked.append(True)
         signal.signal(signal.SIGINT, before)
 
-    signal.signal(signal.SIGINT, cancel)
+    def look() -> None:
+        if asked:
+            live.cancel()
+
+    signal.signal(signal.SIGINT, ask)
     try:
-        yield
+        yield look
     finally:
         signal.signal(signal.SIGINT, before)
 
