@@ -131,8 +131,8 @@ class Method:
             return 0
         assert self.schedule is not None
         assert self.sampler is not None
-        falls = self.schedule(**settings["schedule"]).falls()
-        return self.sampler.evaluations(self.sampler.Params(**settings["sampler"]), falls)
+        path = self.schedule(**settings["schedule"])
+        return self.sampler.evaluations(self.sampler.Params(**settings["sampler"]), path.falls(), path.ends())
 
 
 PLACES = {

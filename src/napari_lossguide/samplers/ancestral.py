@@ -45,7 +45,7 @@ class AncestralSampler:
     takes = frozenset({"state", "estimate", "gradient", "next"})
 
     @staticmethod
-    def evaluations(params: AncestralParams, falls: int) -> int:
+    def evaluations(params: AncestralParams, falls: int, ends: int = 1) -> int:
         """One a level."""
         return falls
 

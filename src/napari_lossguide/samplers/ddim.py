@@ -71,7 +71,7 @@ class DDIMSampler:
     takes = frozenset({"state", "estimate", "gradient", "next"})
 
     @staticmethod
-    def evaluations(params: DDIMParams, falls: int) -> int:
+    def evaluations(params: DDIMParams, falls: int, ends: int = 1) -> int:
         """One a level."""
         return falls
 

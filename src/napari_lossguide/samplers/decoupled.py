@@ -42,7 +42,7 @@ class DecoupledSampler:
     takes = frozenset({"estimate"})
 
     @staticmethod
-    def evaluations(params: DecoupledParams, falls: int) -> int:
+    def evaluations(params: DecoupledParams, falls: int, ends: int = 1) -> int:
         """Those of the flow at each level."""
         return params.flow_steps * falls
 

@@ -51,9 +51,9 @@ class HeunSampler:
     takes = frozenset({"state", "estimate", "gradient"})
 
     @staticmethod
-    def evaluations(params: HeunParams, falls: int) -> int:
-        """Two a level for Heun, but for the last."""
-        return 2 * falls - 1 if params.order == "heun" else falls
+    def evaluations(params: HeunParams, falls: int, ends: int = 1) -> int:
+        """Two a level for Heun, but for the last of each way down to 0."""
+        return 2 * falls - ends if params.order == "heun" else falls
 
     @staticmethod
     def steps(

@@ -48,9 +48,9 @@ class LangevinSampler:
     takes = frozenset({"state", "estimate", "gradient"})
 
     @staticmethod
-    def evaluations(params: LangevinParams, falls: int) -> int:
-        """Each step's, and one at the end."""
-        return params.repeats * falls + 1
+    def evaluations(params: LangevinParams, falls: int, ends: int = 1) -> int:
+        """Each step's, and one at each end."""
+        return params.repeats * falls + ends
 
     @staticmethod
     def steps(

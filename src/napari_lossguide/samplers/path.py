@@ -32,8 +32,8 @@ class Sampler(Protocol):
     takes: frozenset[str]
 
     @staticmethod
-    def evaluations(params: Any, falls: int) -> int:
-        """Network evaluations of a path with so many steps down."""
+    def evaluations(params: Any, falls: int, ends: int = 1) -> int:
+        """Network evaluations of a path with so many steps down, which reaches level 0 so many times."""
         ...
 
     @staticmethod

@@ -50,7 +50,7 @@ class PredictorCorrectorSampler:
     takes = frozenset({"state", "estimate", "gradient"})
 
     @staticmethod
-    def evaluations(params: PredictorCorrectorParams, falls: int) -> int:
+    def evaluations(params: PredictorCorrectorParams, falls: int, ends: int = 1) -> int:
         """One a level, and one a correction."""
         return (params.corrections + 1) * falls
 

@@ -45,9 +45,9 @@ class PulaSampler:
     takes = frozenset({"langevin"})
 
     @staticmethod
-    def evaluations(params: PulaParams, falls: int) -> int:
-        """Each step's, and one at the end."""
-        return params.repeats * falls + 1
+    def evaluations(params: PulaParams, falls: int, ends: int = 1) -> int:
+        """Each step's, and one at each end."""
+        return params.repeats * falls + ends
 
     @staticmethod
     def steps(

@@ -55,7 +55,7 @@ class RedDiffSampler:
     takes = frozenset({"estimate"})
 
     @staticmethod
-    def evaluations(params: RedDiffParams, falls: int) -> int:
+    def evaluations(params: RedDiffParams, falls: int, ends: int = 1) -> int:
         """One a level."""
         return falls
 

@@ -71,6 +71,10 @@ class Schedule(BaseModel):
         path = self.sigmas()
         return sum(after < now for now, after in pairwise(path))
 
+    def ends(self) -> int:
+        """How often the whole path reaches level 0."""
+        return self.sigmas().count(0.0)
+
 
 class GeometricSchedule(Schedule):
     """sigma_i = sigma_max (sigma_min / sigma_max)^(i/(n-1)), then 0: that of the variance-exploding SDE.
