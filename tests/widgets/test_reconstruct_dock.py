@@ -191,7 +191,7 @@ def test_several_samples_and_phase_are_layers_too(qtbot, dock, engine, viewer):
     names = [layer.name for layer in viewer.layers]
     main = "Proximal mean, seed 5, mean of 3 (SIMULATION)"
     assert main in names
-    for other in (f"Standard deviation of {main}", f"Phase of {main}"):
+    for other in (f"Standard deviation (says little) of {main}", f"Phase of {main}"):
         assert not viewer.layers[other].visible
     assert viewer.layers.selection.active.name == main
 

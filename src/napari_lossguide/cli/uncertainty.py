@@ -26,6 +26,7 @@ class Drawn(NamedTuple):
     spread: Spread
     conditions: Conditions
     measured: MeasuredShare
+    attainable: tuple[float, float]
     recipe: Recipe
 
 
@@ -73,7 +74,8 @@ def print_calibration(made: Calibration, output: Path) -> None:
     """A line for each thing that was fitted."""
     slices = f"{made.slices} slice{'s' if made.slices > 1 else ''}"
     print(f"{'fitted on':<14}{slices}, {made.pixels} foreground pixels of {made.conditions.method}")
-    print(f"{'std':<14}{made.a:.3g} sqrt(std^2 + ({made.b:.3g} s)^2), s: 99th percentile of the slice's mean")
+    print(f"{'std':<14}{made.a:.3g} sqrt(G std^2 + ({made.b:.3g} s)^2), s: 99th percentile of the slice's mean")
+    print(f"{'G':<14}{f'average over {made.window:.3g} pixels' if made.window else 'no average over neighbours'}")
     for level, factor in made.factors.items():
         print(f"{f'{level:.0%} interval':<14}mean +- {factor:.3g} std")
     print(f"{'output':<14}{output}")
@@ -109,11 +111,13 @@ def as_facts(drawn: Drawn, found: dict[str, Coverage]) -> dict[str, Any]:
         "pixels": found["nominal"].pixels,
         "measured_share": drawn.measured.share,
         "measured_fraction": drawn.measured.fraction,
+        "attainable_correlation": drawn.attainable[0],
+        "attainable_local_correlation": drawn.attainable[1],
     }
     for name, c in found.items():
         facts[name] = {f"coverage_{q:.0%}".rstrip("%"): value for q, value in c.covered.items()}
         facts[name] |= {f"width_{q:.0%}".rstrip("%"): value for q, value in c.width.items()}
-        facts[name]["correlation"] = c.correlation
+        facts[name] |= {"correlation": c.correlation, "local_correlation": c.local}
     return facts
 
 
@@ -127,10 +131,17 @@ def print_coverage(drawn: Drawn, found: dict[str, Coverage]) -> None:
             low, high = c.by_slice[level]
             each = f" ({low:.0%} to {high:.0%} by slice)" if slices > 1 else ""
             print(f"{name:<12}{level:.0%} interval holds {part:.1%}{each}, {c.width[level]:.1%} of bright tissue wide")
-    correlation = "unknown" if math.isnan(found["nominal"].correlation) else f"{found['nominal'].correlation:.2f}"
-    print(f"{'correlation':<12}{correlation} of |error| with the standard deviation")
-    share = "unknown" if math.isnan(drawn.measured.share) else f"{drawn.measured.share:.2%}"
+    nominal, (pixel, local) = found["nominal"], drawn.attainable
+    for way, value, best in (("one pixel", nominal.correlation, pixel), ("2 pixels", nominal.local, local)):
+        known, limit = in_words(value, ".2f"), in_words(best, ".2f")
+        print(f"{'correlation':<12}{known} of error and std over {way}; {limit} if the truth were one more sample")
+    share = in_words(drawn.measured.share, ".2%")
     print(f"{'measured':<12}{share} of the deviations' power, in {drawn.measured.fraction:.1%} of k-space")
+
+
+def in_words(value: float, form: str) -> str:
+    """A figure for people."""
+    return "unknown" if math.isnan(value) else format(value, form)
 
 
 def read_drawn(name: str) -> Drawn:
@@ -147,7 +158,7 @@ def read_drawn(name: str) -> Drawn:
 
     from napari_lossguide.recon.recalibration import Conditions
     from napari_lossguide.recon.recipe import Recipe
-    from napari_lossguide.recon.uncertainty import measured_share, spread
+    from napari_lossguide.recon.uncertainty import attainable, measured_share, spread
 
     path = Path(name).expanduser()
     if not path.is_file() or not zipfile.is_zipfile(path):
@@ -165,7 +176,8 @@ def read_drawn(name: str) -> Drawn:
     if facts.get("status") == "cancelled":
         raise InvalidInput(f"{name} is of a run that was cancelled; its samples are not all there.")
     known = Conditions.of(recipe, mask, maps.shape[1])
-    return Drawn(spread(samples), known, measured_share(samples, mask, maps), recipe)
+    best = attainable(samples) if samples.shape[1] > 2 else (math.nan, math.nan)
+    return Drawn(spread(samples), known, measured_share(samples, mask, maps), best, recipe)
 
 
 def read_reference(name: str) -> np.ndarray:

@@ -1,10 +1,11 @@
 """Intervals mended on slices whose truth is known, for results that were made the same way.
 
-The error of a pixel is modelled as std' = a sqrt(std^2 + (b s)^2), s the 99th percentile of the slice's mean magnitude:
-b is what the samples agree on and yet have wrong, a their overall over- or underconfidence. Of each level the half
-width is then a *conformal* factor (split conformal prediction, Vovk et al. 2005) times std': the quantile of
-|error| / std' on the calibration slices, which needs no Gaussian errors. The promise is about the mean over slices like
-those; pixels of one slice are not independent, so a single slice may be well off.
+The error of a pixel is modelled as std' = a sqrt(G std^2 + (b s)^2): G an average over neighbours (the standard
+deviation of few samples is noisy itself), s the 99th percentile of the slice's mean magnitude, b what the samples agree
+on and yet have wrong, a their overall over- or underconfidence. Of each level the half width is then a *conformal*
+factor (split conformal prediction, Vovk et al. 2005) times std': the quantile of |error| / std' on the calibration
+slices, which needs no Gaussian errors. The promise is about the mean over slices like those; pixels of one slice are
+not independent, so a single slice may be well off.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_lossguide.recon.method import first_complaint
-from napari_lossguide.recon.uncertainty import LEVELS, Floats, Spread, compared
+from napari_lossguide.recon.uncertainty import LEVELS, Floats, Spread, compared, smoothed
 from napari_lossguide.types import InvalidInput
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 TRIED = np.geomspace(1e-4, 0.3, 60)
 """Values of b that are compared."""
+WINDOWS = (0.0, 1.0, 1.5, 2.0, 3.0)
+"""Averages over neighbours that are compared, in pixels."""
 SAME_ACCELERATION = 0.05
 """Relative difference up to which two accelerations are the same."""
 WORDS = {
@@ -108,7 +111,8 @@ class Calibration(BaseModel):
     Attributes
     ----------
     conditions : under which it was fitted.
-    a, b : of std' = a sqrt(std^2 + (b s)^2).
+    a, b : of std' = a sqrt(G std^2 + (b s)^2).
+    window : of G, in pixels; 0 is none.
     factors : half width over std', by level.
     fitted_on : names of the results.
     slices, pixels : how many it was fitted on.
@@ -119,6 +123,7 @@ class Calibration(BaseModel):
     conditions: Conditions
     a: Positive
     b: Positive
+    window: float = Field(0.0, ge=0, le=10)
     factors: dict[float, Positive]
     fitted_on: tuple[str, ...]
     slices: int = Field(ge=1)
@@ -138,7 +143,7 @@ class Calibration(BaseModel):
 
     def std(self, drawn: Spread) -> Floats:
         """The recalibrated standard deviation of the magnitude's error, (slice, ny, nx)."""
-        return np.asarray(self.a * np.sqrt(_variance(drawn, self.b)))
+        return self.a * np.hypot(smoothed(drawn.std, self.window), self.b * _size(drawn))
 
     def half_widths(self, drawn: Spread) -> dict[float, Floats]:
         """Half the width of the recalibrated interval around the mean, by level."""
@@ -191,42 +196,42 @@ def calibrate(
     """
     if not results:
         raise InvalidInput("There is no result to calibrate on.")
-    error, own, size, slices = _pixels(results)
+    pixels = {w: _pixels(results, w) for w in WINDOWS}
+    error, _, size = pixels[0.0]
     if not error.any():
         raise InvalidInput("The mean of the samples is the reference itself; there is no error to calibrate on.")
-    fits = [_misfit(error, np.hypot(own, b * size)) for b in TRIED]
-    b = float(TRIED[int(np.argmin(fits))])
-    score = error / np.hypot(own, b * size)
+    window, b = min(
+        ((w, float(b)) for w in WINDOWS for b in TRIED),
+        key=lambda tried: _misfit(error, np.hypot(pixels[tried[0]][1], tried[1] * size)),
+    )
+    score = error / np.hypot(pixels[window][1], b * size)
     a = float(np.sqrt(np.mean(score**2)))
     return Calibration(
         conditions=conditions,
         a=a,
         b=b,
+        window=window,
         factors={q: float(np.quantile(score, min(1.0, q * (1 + 1 / score.size)), method="higher")) / a for q in levels},
         fitted_on=tuple(fitted_on),
-        slices=slices,
+        slices=sum(len(drawn.mean) for drawn, _ in results),
         pixels=error.size,
     )
 
 
-def _pixels(results: Sequence[tuple[Spread, ArrayLike]]) -> tuple[Floats, Floats, Floats, int]:
-    """|error|, std and size of the slice, of every foreground pixel; and the number of slices."""
+def _pixels(results: Sequence[tuple[Spread, ArrayLike]], window: float) -> tuple[Floats, Floats, Floats]:
+    """|error|, std and size of the slice, of every foreground pixel."""
     columns: list[tuple[Floats, Floats, Floats]] = []
     for drawn, reference in results:
         truth, inside = compared(drawn, reference)
-        size = np.broadcast_to(_size(drawn), truth.shape)
-        columns.append((np.abs(drawn.mean - truth)[inside], drawn.std[inside], size[inside]))
+        size, std = np.broadcast_to(_size(drawn), truth.shape), smoothed(drawn.std, window)
+        columns.append((np.abs(drawn.mean - truth)[inside], std[inside], size[inside]))
     error, own, size = (np.concatenate(column) for column in zip(*columns, strict=True))
-    return error, own, size, sum(len(drawn.mean) for drawn, _ in results)
+    return error, own, size
 
 
 def _misfit(error: Floats, std: Floats) -> float:
     """Negative log likelihood of a Laplace law of the best scale, which a few large errors do not rule."""
     return float(np.log(np.mean(error / std)) + np.mean(np.log(std)))
-
-
-def _variance(drawn: Spread, b: float) -> Floats:
-    return np.asarray(drawn.std**2 + (b * _size(drawn)) ** 2)
 
 
 def _size(drawn: Spread) -> Floats:

@@ -27,6 +27,9 @@ QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 FOREGROUND = 0.1
 """Pixels above this part of the reference's 99th percentile are compared: air is easy, and would flatter."""
 
+WINDOW = 2.0
+"""Pixels (of a Gaussian window) over which the local error is the root of the mean square."""
+
 Floats = NDArray[np.floating[Any]]
 
 
@@ -68,7 +71,10 @@ class Coverage:
     width : mean full width of the interval over the 99th percentile of the reference, by level: of two intervals with
         the same coverage the narrower one says more.
     correlation : Pearson's, of |error| with the standard deviation over the foreground, mean over slices; nan if one of
-        them is constant. For an exact Gaussian posterior it is 0.5 to 0.7, never 1.
+        them is constant. One pixel's error is one draw of its law, so that even the samples of an exact posterior stay
+        far below 1: compare with ``attainable``.
+    local : the same of the root mean square of both within windows of ``WINDOW`` pixels: does the map know *where* it
+        is wrong?
     pixels : in the foreground.
     """
 
@@ -76,6 +82,7 @@ class Coverage:
     by_slice: dict[float, tuple[float, float]]
     width: dict[float, float]
     correlation: float
+    local: float
     pixels: int
 
 
@@ -178,14 +185,43 @@ def coverage(
     error, map_ = np.abs(drawn.mean - truth), drawn.std if std is None else std
     bright, hits = float(np.percentile(truth, 99)), {q: error <= w for q, w in widths.items()}
     each = {q: [float(h[k][m].mean()) for k, m in enumerate(inside) if m.any()] for q, h in hits.items()}
-    pairs = [_correlation(e[m], s[m]) for e, s, m in zip(error, map_, inside, strict=True) if m.sum() > 2]
     return Coverage(
         {q: float(h[inside].mean()) for q, h in hits.items()},
         {q: (min(values), max(values)) for q, values in each.items()},
         {q: float(2 * w[inside].mean() / bright) for q, w in widths.items()},
-        float(np.mean(pairs)) if pairs else math.nan,
+        _mean_correlation(error, map_, inside),
+        _mean_correlation(smoothed(error, WINDOW), smoothed(map_, WINDOW), inside),
         int(inside.sum()),
     )
+
+
+def attainable(samples: ArrayLike, *, fraction: float = FOREGROUND) -> tuple[float, float]:
+    """The ``correlation`` and ``local`` that there would be if the truth were one more sample.
+
+    Each sample in turn is taken for the truth, and the others for the samples. What an exact posterior attains: more
+    cannot be asked of so many samples of so uncertain an image.
+
+    Raises
+    ------
+    InvalidInput
+        As ``as_samples``; and if there are two samples only.
+    """
+    drawn = as_samples(samples)
+    if drawn.shape[1] < 3:
+        raise InvalidInput("There are two samples only; one of them in the truth's place leaves no spread.")
+    found = [
+        coverage(spread(np.delete(drawn, p, axis=1)), drawn[:, p], fraction=fraction) for p in range(drawn.shape[1])
+    ]
+    return float(np.mean([c.correlation for c in found])), float(np.mean([c.local for c in found]))
+
+
+def smoothed(deviation: Floats, pixels: float) -> Floats:
+    """Root mean square within a Gaussian window of so many pixels, slice by slice; 0: as it is."""
+    if pixels == 0:
+        return deviation
+    from scipy.ndimage import gaussian_filter
+
+    return np.sqrt(np.asarray(gaussian_filter(deviation**2, (0, pixels, pixels), mode="nearest")))
 
 
 def compared(drawn: Spread, reference: ArrayLike, fraction: float = FOREGROUND) -> tuple[Floats, NDArray[np.bool_]]:
@@ -254,7 +290,8 @@ def _reached(samples: NDArray[Any]) -> NDArray[Any]:
     return samples[there] if there.any() else samples[:1]
 
 
-def _correlation(a: Floats, b: Floats) -> float:
-    if np.ptp(a) == 0 or np.ptp(b) == 0:
-        return math.nan
-    return float(np.corrcoef(a, b)[0, 1])
+def _mean_correlation(error: Floats, std: Floats, inside: NDArray[np.bool_]) -> float:
+    """Pearson's correlation within the foreground, mean over the slices where neither is constant."""
+    pairs = [(e[m], s[m]) for e, s, m in zip(error, std, inside, strict=True)]
+    found = [float(np.corrcoef(a, b)[0, 1]) for a, b in pairs if a.size and np.ptp(a) > 0 and np.ptp(b) > 0]
+    return float(np.mean(found)) if found else math.nan

@@ -28,7 +28,8 @@ from napari_lossguide.widgets.side_by_side import SideBySide
 from napari_lossguide.widgets.views import held, kdata_of, role_of
 from napari_lossguide.widgets.worker import Errand
 
-NOT_COMPARED = {ROLE, "kspace", "psf", "phase", "standard deviation", "preview"}
+MAPS = {"quantile", "standard deviation", "calibrated standard deviation"}
+NOT_COMPARED = {ROLE, "kspace", "psf", "phase", "preview", *MAPS}
 WANTED = {"result"}  # ticked from the start
 
 

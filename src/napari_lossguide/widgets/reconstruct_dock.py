@@ -23,6 +23,8 @@ from napari_lossguide.widgets.reconstruct_settings import ReconstructSettings
 from napari_lossguide.widgets.result_layers import PREVIEW, RunPreview, show_result, summary
 from napari_lossguide.widgets.run_panel import RunPanel
 from napari_lossguide.widgets.smooth import load_torch
+from napari_lossguide.widgets.uncertainty_row import UncertaintyRow
+from napari_lossguide.widgets.views import held
 from napari_lossguide.widgets.worker import Job, Point, Preview
 
 FIRST_PAINT = 100  # milliseconds for the canvas to draw the new layer before a thread takes its share of the processor
@@ -52,6 +54,7 @@ class ReconstructDock(Panel):
     ----------
     settings : what to run.
     panel : buttons, progress and curve.
+    uncertainty : what the samples of the last run say.
     done : signal ``(sentence)`` at the end of a run: empty, or why there is no result.
     """
 
@@ -62,6 +65,7 @@ class ReconstructDock(Panel):
         self._viewer = napari_viewer
         self.settings = ReconstructSettings(self, napari_viewer)
         self.panel = RunPanel()
+        self.uncertainty = UncertaintyRow(napari_viewer, self.attempt)
         self._job: Job | None = None
         self._live: Live | None = None
         self._preview: RunPreview | None = None
@@ -208,7 +212,8 @@ class ReconstructDock(Panel):
         assert self._running is not None and self._preview is not None
         kdata, recipe = self._running
         self._last = recipe, result.recipe
-        show_result(self._viewer, result, kdata, phase=self.settings.phase.isChecked(), preview=self._preview)
+        top = show_result(self._viewer, result, kdata, phase=self.settings.phase.isChecked(), preview=self._preview)
+        self.uncertainty.judge(result, kdata, held(top)["name"])
         self.panel.where.setText("Done")
         self.status.setToolTip("")
         self.status.show_text(summary(result))
@@ -236,6 +241,7 @@ class ReconstructDock(Panel):
         self.body.addWidget(RecipeRow(self.recipe, self.load_recipe, self.status.show_text, self.attempt))
         self.body.addStretch(1)
         self.layout().insertWidget(1, self.panel)
+        self.layout().insertWidget(2, self.uncertainty)
         self.listen(self._viewer.events.theme, self._follow_theme)
         self._follow_theme()
         self.panel.run.connect(self.start)

@@ -12,11 +12,13 @@ from napari_lossguide.data.kdata import KData
 from napari_lossguide.recon.methods import method
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.recon.result import Result
+from napari_lossguide.recon.uncertainty import spread_note
 from napari_lossguide.widgets import layers
 from napari_lossguide.widgets.views import held, zero_filled
 
 PREVIEW = "Live preview"
 SIMULATION = " (SIMULATION)"  # ends the name of every layer whose k-space was never measured
+SAYS_LITTLE = " (says little)"  # follows the name of a map whose samples are far closer together than the error
 BRIGHTER = 1.2  # bright tissue after the reconstruction over the same in the zero-filled image, roughly
 
 
@@ -113,6 +115,7 @@ def show_result(
     name = _unused_name(viewer, result_name(result.recipe, kdata))
     facts = {"residual": result.residual, "seconds": result.seconds, "nfe": result.nfe, "source": kdata.name}
     hidden: list[tuple[str, np.ndarray, str, str]] = []
+    note = spread_note(result.recipe)
     if result.std is not None:
         hidden.append(("Standard deviation", result.std, "magnitude", "magma"))
     if phase:
@@ -121,10 +124,10 @@ def show_result(
         layers.show_image(
             viewer,
             image,
-            name=f"{word} of {name}",
+            name=f"{word}{SAYS_LITTLE if note and image is result.std else ''} of {name}",
             role=word.lower(),
             scale=kdata.spacing,
-            metadata={"simulated": result.simulated, "recipe": result.recipe.to_json()},
+            metadata={"simulated": result.simulated, "recipe": result.recipe.to_json(), "of": name, "note": note},
             contrast_limits=display_limits(image, kind),
             colormap=colormap,
         ).visible = False
