@@ -100,9 +100,27 @@ class WithLosses(Guidance):
         r2 = sigma**2 * self.sigma_data**2 / (sigma**2 + self.sigma_data**2)
         with torch.enable_grad():
             x = x0.detach().requires_grad_()
-            total = torch.stack([loss(x) for loss in self.losses]).sum()
+            total = torch.stack([checked(loss(x), x) for loss in self.losses]).sum()
             (gradient,) = torch.autograd.grad(total, x)
         return x0 - r2 * gradient
+
+
+def checked(values: Any, x: Tensor) -> Tensor:
+    """The losses of images x, (B,): one for both together would make each depend on the other.
+
+    Raises
+    ------
+    InvalidInput
+        If they are not.
+    """
+    shape, graph = getattr(values, "shape", ()), getattr(values, "requires_grad", False)
+    if tuple(shape) != x.shape[:1] or not graph:
+        raise InvalidInput(
+            "A loss must be a differentiable function of images (B, ny, nx) with a value for each, (B,); for "
+            f"B = {len(x)} it gave {tuple(shape) if graph else 'what has no gradient'}."
+        )
+    out: Tensor = values
+    return out
 
 
 def total_variation(x: Tensor) -> Tensor:

@@ -76,8 +76,11 @@ class Run:
         self.region = None if recipe.region is None else recipe.region.make(kdata.image_shape)
         if self.region is None and self.chosen.needs_region:
             raise InvalidInput(f"The method '{recipe.method}' needs a region: the pixels to fill, as a drawn mask.")
-        if losses and not self.chosen.needs_prior:
-            raise InvalidInput(f"The method '{recipe.method}' knows no further losses; they belong to a prior's.")
+        if losses and not self.chosen.takes_losses:
+            raise InvalidInput(
+                f"The method '{recipe.method}' takes no further losses: they correct a prior's estimate, between the "
+                "network and the step."
+            )
         live.declare({n: self.chosen.limits(n) for n in self.chosen.live_knobs})
         self.denoiser = (denoiser or open_prior(recipe, self.device)) if self.chosen.needs_prior else None
         sha = self.denoiser.info.sha256 if self.denoiser is not None else ""
