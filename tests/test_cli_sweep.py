@@ -245,16 +245,21 @@ def test_the_zero_filled_image_stands_where_it_belongs(monkeypatch: pytest.Monke
     assert columns == ["reference", "seed 1", "seed 2"] and len(rows) == 2
 
 
-def test_no_caption_is_clipped() -> None:
-    """The page is as large as its longest texts, and its border stays white."""
+@pytest.mark.parametrize("where", ["row", "column", "panel", "title"])
+def test_no_caption_is_clipped(where: str) -> None:
+    """The page is as large as its longest text wherever that stands, and its border stays white."""
     long = "a caption that is far wider than the image under it, and then some more of it"
-    panels = [[Panel(np.ones((8, 8)), long), Panel(None, "diverged")], [Panel(np.ones((8, 8)), "x")] * 2]
-    for rows, columns, title in (
-        ([long, "b"], ["c", "d"], "t"),
-        (["a", "b"], [long, "d"], "t"),
-        (["a", "b"], ["c", "d"], 3 * long),
-    ):
-        page = captioned_grid(panels, rows, columns, title, 1.0)
-        border = np.concatenate([page[:3].ravel(), page[-3:].ravel(), page[:, :3].ravel(), page[:, -3:].ravel()])
-        assert (border == 255).all()
-        assert page.shape[1] > max(2 * extent(long, font_of(FONT_SIZE))[0], extent(title, font_of(FONT_SIZE))[0])
+    text = dict.fromkeys(("row", "column", "panel", "title"), "a")
+
+    def page() -> np.ndarray:
+        panels = [[Panel(np.ones((8, 8)), text["panel"]), Panel(None, "diverged")]]
+        return captioned_grid(panels, [text["row"]], [text["column"], "d"], text["title"], 1.0)
+
+    plain = page().shape[1]
+    text[where] = 3 * long if where == "title" else long
+    drawn = page()
+    border = np.concatenate([drawn[:3].ravel(), drawn[-3:].ravel(), drawn[:, :3].ravel(), drawn[:, -3:].ravel()])
+    assert (border == 255).all()
+    width = extent(text[where], font_of(FONT_SIZE))[0]
+    # both columns are as wide as the wider one
+    assert drawn.shape[1] >= {"row": plain + width - 20, "title": width}.get(where, 2 * width)
