@@ -1,9 +1,9 @@
-"""The thesis's own experiments with our prior: guidance factor against acceleration, resampling, and its coding faults.
+"""The thesis's own experiments with our prior: guidance factor against acceleration, resampling, its coding faults.
 
     python benchmarks/thesis.py --data FOLDER [--steps 250]
 
-L. Peer, "Diffusion Models for Linear Inverse Problems", ETH Zurich 2023. One slice of unseen people from each validation
-file, at 128 x 128, real, one coil, no noise; MSE as in the thesis (images in [0, 1]) and PSNR. The thesis takes 999
+L. Peer, "Diffusion Models for Linear Inverse Problems", ETH Zurich 2023. One slice of unseen people from each
+validation file, at 128 x 128, real, one coil, no noise; MSE as in the thesis (images in [0, 1]) and PSNR. The thesis takes 999
 levels: --steps 999. Finished reconstructions are kept in the cache.
 """
 

@@ -104,7 +104,7 @@ def test_what_is_wrong_is_one_sentence_that_names_it(settings, sentence):
 
 
 def test_unknown_method():
-    with pytest.raises(InvalidInput, match=r"no method 'magic'; choose one of prox-mean, prox-ddim, posterior-draw, ddnm"):
+    with pytest.raises(InvalidInput, match=r"no method 'magic'; choose one of prox-mean, prox-ddim, posterior-draw"):
         method("magic")
     with pytest.raises(InvalidInput, match=r"no method 'magic'"):
         Recipe.for_method("magic")
