@@ -3,8 +3,8 @@
     python benchmarks/thesis.py --data FOLDER [--steps 250]
 
 L. Peer, "Diffusion Models for Linear Inverse Problems", ETH Zurich 2023. One slice of unseen people from each
-validation file, at 128 x 128, real, one coil, no noise; MSE as in the thesis (images in [0, 1]) and PSNR. The thesis takes 999
-levels: --steps 999. Finished reconstructions are kept in the cache.
+validation file, at 128 x 128, real, one coil, no noise; MSE as in the thesis (images in [0, 1]) and PSNR. The thesis
+takes 999 levels: --steps 999. Finished reconstructions are kept in the cache.
 """
 
 import argparse
