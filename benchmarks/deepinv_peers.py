@@ -54,7 +54,6 @@ RANGE = 1.6
 """deepinv's 1 in our units, in which the brightest pixel of a slice is at 1.0 to 1.6."""
 SLICES = {"T1w/T2w/FLAIR": (1, 9), "T1c": (5, 15)}
 TUNING = "T1w/T2w/FLAIR", 17, 5.6
-UNUSED = "torchvision", "torchmetrics", "matplotlib"
 Values = dict[str, Any]
 
 
@@ -70,7 +69,7 @@ class Nothing(type):
 class EmptyModules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Imports empty modules in the place of those that are not installed."""
 
-    roots = frozenset(name for name in UNUSED if importlib.util.find_spec(name) is None)
+    roots = tuple(n for n in ("torchvision", "torchmetrics", "matplotlib") if importlib.util.find_spec(n) is None)
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> Any:
         """A package of any name below the roots."""
@@ -156,15 +155,15 @@ def ddrm(net: Any, y: Tensor, physics: Any, steps: int, path: str = "even", **va
 
 
 def posterior(
-    net: Any, y: Tensor, physics: Any, steps: int, term: str, path: str = "vp", eta: float = 1.0, **values: Any
+    net: Any, y: Tensor, physics: Any, steps: int, term: str, path: str = "vp", alpha: float = 1.0, **values: Any
 ) -> Tensor:
     """deepinv's PosteriorDiffusion with a data term by name, on the path of its DPS or one as crowded as ours."""
     noise = values.pop("noise", 0.01)
-    times, sde = torch.linspace(1, 0, steps + 1), dinv.sampling.VariancePreservingDiffusion(alpha=1.0)
+    times, sde = torch.linspace(1, 0, steps + 1), dinv.sampling.VariancePreservingDiffusion(alpha=alpha)
     if path == "karras":  # sigma in units of states in [-1, 1]
         times = torch.tensor(KarrasSchedule(steps=steps, sigma_max=2.0, sigma_min=0.01).levels())
-        sde = dinv.sampling.EDMDiffusionSDE(sigma_t=lambda t: t, variance_exploding=True, alpha=1.0)
-    solver = dinv.sampling.DDIMSolver(timesteps=times.double(), eta=eta, rng=torch.Generator())
+        sde = dinv.sampling.EDMDiffusionSDE(sigma_t=lambda t: t, variance_exploding=True, alpha=alpha)
+    solver = dinv.sampling.AncestralSolver(timesteps=times.double(), rng=torch.Generator())
     fidelity = getattr(dinv.sampling, term + "DataFidelity")(**values)
     return dinv.sampling.PosteriorDiffusion(fidelity, net, sde, solver)(y, with_noise(physics, noise), seed=0)
 
@@ -200,8 +199,10 @@ ENTRIES = (
     Entry("DiffPIR", diffpir, grid=[{"zeta": z, "sigma": s} for z in (0.1, 0.3, 0.6, 1.0) for s in (0.05, 0.001)]),
     Entry("DDNM, DDRM", "ddnm", grid=[{"sampler.eta": e} for e in (0.95, 1.0)]),
     Entry("DDNM, DDRM", ddrm, grid=[{"eta": 1.0}, {"path": "karras"}, {"path": "karras", "eta": 1.0}]),
-    Entry("PiGDM", "pigdm", grid=[{"sampler.eta": 1.0}, {"sampler.eta": 1.0, "schedule.sigma_max": 2.0}]),
-    Entry("PiGDM", posterior, {"term": "PiGDM"}, [{"eta": 0.2}, {"noise": 0.001}, {"path": "karras", "noise": 0.001}]),
+    Entry("PiGDM", "pigdm", grid=[{"sampler.eta": 0.8}, {"guidance.scale": 0.7}]),
+    Entry(
+        "PiGDM", posterior, {"term": "PiGDM"}, [{"noise": 0.001}, {"path": "karras"}, {"path": "karras", "alpha": 8}]
+    ),
     *(Entry(term, posterior, {"term": term}) for term in ("ALD", "ScoreSDE", "ILVR", "MomentMatching")),
     *(Entry(name, name) for name in ("prox-mean", "prox-ddim", "daps")),
 )
@@ -265,8 +266,7 @@ class Bench:
         places = [(file, index) for file, indices in SLICES.items() for index in indices[:slices]]
         rows = [self.run(entry, changes, steps, *place, acceleration) for place in places]
         m = {name: np.mean([r[name] for r in rows]) for name in rows[0]}
-        values = {**entry.defaults, **changes}
-        words = ", ".join(f"{k.rpartition('.')[2]} {v}" for k, v in values.items())
+        words = ", ".join(f"{k.rpartition('.')[2]} {v}" for k, v in {**entry.defaults, **changes}.items())
         return (
             f"| {acceleration} | {entry.method} | {entry.side} | {words or 'defaults'} | {m['evaluations']:.0f} "
             f"| {m['psnr']:.2f} | {m['ssim']:.3f} | {m['nmse']:.4f} | {m['seconds']:.1f} |"
