@@ -17,6 +17,7 @@ from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.recon.uncertainty import spread
 from napari_lossguide.widgets import layers, reconstruct_dock, views
 from napari_lossguide.widgets.compare_dock import is_comparable
+from napari_lossguide.widgets.io import read_result
 from napari_lossguide.widgets.reconstruct_dock import ReconstructDock
 from napari_lossguide.widgets.result_layers import show_result
 from napari_lossguide.widgets.uncertainty_row import UncertaintyRow
@@ -159,3 +160,13 @@ def test_the_dock_judges_a_run_of_several_samples_only(qtbot, viewer, kdata, mon
             qtbot.waitUntil(lambda: dock.uncertainty.findings is not None, timeout=10_000)
             assert "90% interval holds" in dock.uncertainty.text.sentence
             assert "Done" in dock.status.sentence
+
+
+@pytest.mark.parametrize(("method", "word"), [("prox-mean", "std (says little)"), ("prox-ddim", "std")])
+def test_a_map_opened_from_a_file_says_so_too(kdata, tmp_path, method, word):
+    path = str(tmp_path / "run.npz")
+    make_result(kdata, method).save(path)
+    (map_,) = [attributes for _, attributes, _ in read_result(path) if attributes["name"].startswith("std")]
+    assert map_["name"] == f"{word}: run"
+    kept = map_["metadata"]["lossguide"]
+    assert kept["role"] == "standard deviation" and bool(kept["note"]) == (method == "prox-mean")

@@ -12,8 +12,18 @@ from napari_lossguide.data.display import display_limits, view
 from napari_lossguide.data.kdata import KData
 from napari_lossguide.data.readers import read, read_image
 from napari_lossguide.data.writers import write_npy, write_npz
+from napari_lossguide.recon.recipe import Recipe
+from napari_lossguide.recon.uncertainty import spread_note
 from napari_lossguide.types import InvalidInput
-from napari_lossguide.widgets.views import KEY, image_picture, kspace_picture, picture_name, placed, unstacked
+from napari_lossguide.widgets.views import (
+    KEY,
+    SAYS_LITTLE,
+    image_picture,
+    kspace_picture,
+    picture_name,
+    placed,
+    unstacked,
+)
 
 LayerData = tuple[np.ndarray, dict[str, Any], str]
 Reader = Callable[[str], list[LayerData]]
@@ -52,8 +62,20 @@ def read_result(path: str) -> list[LayerData]:
     with np.load(path, allow_pickle=False) as file:
         arrays = {key: np.asarray(file[key]) for key in ("zero_filled", "std") if key in file.files}
         facts = {key: str(file[key]) for key in ("recipe", "facts") if key in file.files}
-    found = [_image_layer(array, f"{key.replace('_', '-')}: {name}", spacing, facts) for key, array in arrays.items()]
+    found, note = [], _spread_note(facts.get("recipe", ""))
+    for key, array in arrays.items():
+        own = {"role": "standard deviation", "note": note} if key == "std" else {}
+        word = key.replace("_", "-") + (SAYS_LITTLE if own.get("note") else "")
+        found.append(_image_layer(array, f"{word}: {name}", spacing, {**facts, **own}))
     return [*found, _image_layer(read_image(path), name, spacing, {**facts, "role": "result"})]
+
+
+def _spread_note(recipe: str) -> str:
+    """Why the spread of a saved result says little, if it does; nothing is known of a recipe that cannot be read."""
+    try:
+        return spread_note(Recipe.from_json(recipe)) if recipe else ""
+    except InvalidInput:
+        return ""
 
 
 def sample_phantom() -> list[LayerData]:

@@ -14,11 +14,10 @@ from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.recon.result import Result
 from napari_lossguide.recon.uncertainty import spread_note
 from napari_lossguide.widgets import layers
-from napari_lossguide.widgets.views import held, zero_filled
+from napari_lossguide.widgets.views import SAYS_LITTLE, held, zero_filled
 
 PREVIEW = "Live preview"
 SIMULATION = " (SIMULATION)"  # ends the name of every layer whose k-space was never measured
-SAYS_LITTLE = " (says little)"  # follows the name of a map whose samples are far closer together than the error
 BRIGHTER = 1.2  # bright tissue after the reconstruction over the same in the zero-filled image, roughly
 
 

@@ -15,6 +15,7 @@ from napari_lossguide.types import InvalidInput
 if TYPE_CHECKING:
     from napari_lossguide.recon.result import Result
 
+SAYS_LITTLE = " (says little)"  # follows the name of a map whose samples are far closer together than the error
 KEY = "lossguide"
 COMBINED = ("log-magnitude", "magnitude")  # views that exist for the root sum of squares of the coils
 AXES = ("slice", "y", "x")
