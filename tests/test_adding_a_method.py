@@ -11,8 +11,9 @@ from tiny import collect, tiny_denoiser, tiny_scan
 
 from napari_lossguide.data.fourier import fft2c
 from napari_lossguide.recon.engine import reconstruction
-from napari_lossguide.recon.methods import METHODS
+from napari_lossguide.recon.methods import GUIDANCES, METHODS
 from napari_lossguide.recon.recipe import Recipe
+from napari_lossguide.types import InvalidInput
 
 TEXT = (Path(__file__).parents[1] / "docs" / "adding_a_method.md").read_text(encoding="utf-8")
 FILE, NAME, RUN, JUDGED = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
@@ -39,7 +40,7 @@ def test_the_method_runs_as_the_document_runs_it(registered, capsys):
     result = registered["result"]
     assert result.status == "done" and result.nfe == 10 and np.isfinite(result.image).all()
     assert Recipe.from_json(capsys.readouterr().out) == result.recipe
-    assert result.recipe.guidance == {"zeta": 0.5} and result.recipe.sampler["variance"] == "posterior"
+    assert result.recipe.guidance == {"zeta": 2.0} and result.recipe.sampler["variance"] == "posterior"
 
 
 @pytest.mark.parametrize("coils", [1, 3])
@@ -58,6 +59,14 @@ def test_on_a_small_scan_it_meets_the_data_and_its_samples_are_their_own(registe
     if coils == 1:
         measured = fft2c(alone.image[0])[kdata.acquired]
         np.testing.assert_allclose(measured, kdata.kspace[0, 0, kdata.acquired], atol=1e-3 * size)
+
+
+def test_as_a_part_it_is_free_to_combine_but_with_whom_the_document_says(registered):
+    with patch.dict(GUIDANCES, {"mcg": registered["ManifoldConstraint"]}):
+        assert Recipe.for_method("karras+ddim+mcg").guidance == {"zeta": 5.0}
+        with pytest.raises(InvalidInput, match="the guidance corrects the noisy image after a step"):
+            Recipe.for_method("karras+pula+mcg")
+    assert METHODS["mcg"].live_knobs == ["guidance.zeta"]
 
 
 def test_the_closed_form_posterior_gives_the_figures_of_the_document(registered):
