@@ -102,6 +102,10 @@ def test_combine_begins_with_the_parts_and_values_of_the_method_before(settings,
     assert recipe.sampler == method(recipe.method).settings()["sampler"]
     choose(settings.method, "diffpir")
     assert settings.recipe() == Recipe.for_method("diffpir"), "a preset brings its own values"
+    choose(settings.method, "song2021")
+    choose(settings.method, COMBINE)
+    assert settings.recipe().method == "geometric+predictor-corrector+replacement"
+    assert settings.recipe().sampler == Recipe.for_method("song2021").sampler
 
 
 def test_guidances_that_do_not_fit_are_greyed_and_say_why(settings):

@@ -346,6 +346,23 @@ def test_copy_gives_the_last_run_until_the_form_changes(qtbot, dock, engine):
     assert not recipe.changes and recipe.guidance["gamma"] == 3.0
 
 
+def test_a_combination_runs_like_any_method(qtbot, dock, engine, viewer):
+    settings = dock.settings
+    settings.method.setCurrentIndex(settings.method.findData("combine"))
+    settings.combine.sampler.setCurrentIndex(settings.combine.sampler.findData("heun"))
+    engine.steps, engine.wait = 60, 0.01
+    dock.panel.button.click()
+    qtbot.waitUntil(lambda: started(dock), timeout=5000)
+    assert not settings.combine.isEnabled(), "only the live knobs can be turned"
+    settings.form.set_value("guidance.gamma", 2.0)
+    finish(qtbot, dock)
+    assert settings.combine.isEnabled()
+    assert engine.calls[-1][1].method == "karras+heun+proximal"
+    assert results(viewer)[0].name == "karras + heun + proximal, seed 0 (SIMULATION)"
+    recipe, words = dock.recipe()
+    assert len(recipe.changes) == 1 and "1 knob change" in words
+
+
 @pytest.mark.parametrize("how", ["dock", "parent"])
 def test_destroyed_during_a_run_leaves_no_thread(qtbot, engine, viewer, kdata, monkeypatch, how):
     monkeypatch.setattr("napari_lossguide.widgets.prior_choice.PriorChoice.value", lambda self: "brain")
