@@ -38,7 +38,12 @@ class Recipe(BaseModel):
         description="Independent draws, with mean and standard deviation; 'prox-mean' draws nearly the same image "
         "each time, 'prox-ddim' shows more of what is uncertain.",
     )
-    batch: int = Field(8, ge=1, le=256, description="samples that go through the network together, at most")
+    batch: int = Field(
+        8,
+        ge=1,
+        le=256,
+        description="samples that go through the network together, at most; fewer where memory is short",
+    )
     seed: int = Field(0, ge=0, lt=2**63)
     schedule: dict[str, Any] = {}
     sampler: dict[str, Any] = {}
