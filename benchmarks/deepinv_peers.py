@@ -192,17 +192,17 @@ class Entry:
 
 
 DPS_GRID = [*({"weight": w} for w in (10, 30)), *({"guidance": "annealed", "weight": w} for w in (1, 3, 10, 30))]
+OUR_PIGDM_GRID = [{"sampler.eta": e, "schedule.sigma_max": 2.0} for e in (0.2, 0.8, 1.0)]
+PIGDM_GRID = [{"noise": 0.001}, {"path": "karras"}, {"noise": 0.001, "path": "karras", "alpha": 40}]
 ENTRIES = (
-    Entry("DPS", "dps", grid=[{"guidance.zeta": z} for z in (3.0, 5.0, 10.0)]),
+    Entry("DPS", "dps", {"guidance.zeta": 1.0}, [{"guidance.zeta": z} for z in (3.0, 5.0, 10.0)]),
     Entry("DPS", dps, grid=DPS_GRID),
     Entry("DiffPIR", "diffpir", grid=[{"sampler.eta": e} for e in (0.8, 0.95, 1.0)]),
     Entry("DiffPIR", diffpir, grid=[{"zeta": z, "sigma": s} for z in (0.1, 0.3, 0.6, 1.0) for s in (0.05, 0.001)]),
     Entry("DDNM, DDRM", "ddnm", grid=[{"sampler.eta": e} for e in (0.95, 1.0)]),
     Entry("DDNM, DDRM", ddrm, grid=[{"eta": 1.0}, {"path": "karras"}, {"path": "karras", "eta": 1.0}]),
-    Entry("PiGDM", "pigdm", grid=[{"sampler.eta": 0.8}, {"guidance.scale": 0.7}]),
-    Entry(
-        "PiGDM", posterior, {"term": "PiGDM"}, [{"noise": 0.001}, {"path": "karras"}, {"path": "karras", "alpha": 8}]
-    ),
+    Entry("PiGDM", "pigdm", {"sampler.eta": 0.2, "schedule.sigma_max": 10.0}, OUR_PIGDM_GRID),
+    Entry("PiGDM", posterior, {"term": "PiGDM"}, PIGDM_GRID),
     *(Entry(term, posterior, {"term": term}) for term in ("ALD", "ScoreSDE", "ILVR", "MomentMatching")),
     *(Entry(name, name) for name in ("prox-mean", "prox-ddim", "daps")),
 )

@@ -6,7 +6,7 @@ from tiny import collect, tiny_denoiser, tiny_scan
 
 from napari_lossguide.priors.analytic import GaussianPrior
 from napari_lossguide.recon.engine import reconstruction
-from napari_lossguide.recon.methods import GUIDANCES, SAMPLERS, combinations, method
+from napari_lossguide.recon.methods import GUIDANCES, SAMPLERS, combination, combinations, method
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.types import InvalidInput
 
@@ -115,3 +115,17 @@ def test_the_thesiss_factor_gives_the_image_of_the_strength_that_it_stands_for(c
     size = np.abs(by_strength).max()
     np.testing.assert_allclose(by_factor, by_strength, atol=1e-4 * size)
     assert np.abs(other - by_strength).max() > 5e-3 * size
+
+
+@pytest.mark.parametrize("sampler", ["heun", "predictor-corrector", "langevin"])
+def test_pigdm_takes_bayes_step_where_nobody_corrects_the_state_after_a_step(sampler):
+    assert combination("karras", sampler, "pseudoinverse").settings()["guidance"]["step"] == "bayes"
+    assert combination("karras", "ddim", "pseudoinverse").settings()["guidance"]["step"] == "adaptive"
+    with pytest.raises(InvalidInput, match="makes no sense"):
+        combination("karras", sampler, "pseudoinverse").settings({"guidance.step": "adaptive"})
+
+
+def test_a_start_that_would_have_no_effect_is_refused():
+    with pytest.raises(InvalidInput, match=r"start = .tv.*red-diff.* begins with the data"):
+        Recipe.for_method("red-diff", start="tv")
+    assert Recipe.for_method("prox-mean", start="tv").start == "tv"

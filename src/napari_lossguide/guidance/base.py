@@ -58,6 +58,11 @@ class Guidance:
         """Where it corrects with these parameters: "state", "estimate", "gradient", "next" or "langevin"."""
         return cls.corrects
 
+    @classmethod
+    def suited(cls, places: frozenset[str]) -> dict[str, Any]:
+        """Parameters other than the defaults that a sampler needs which lets only these places be corrected."""
+        return {}
+
     def correct_state(self, x: Tensor, sigma: float, params: Any) -> Tensor:
         """The noisy image (B, ny, nx) at level sigma, before the network sees it."""
         return x

@@ -61,6 +61,11 @@ class PseudoinverseGuidance(ProximalGuidance):
         """The state after the step, or the estimate."""
         return frozenset({"next" if params.step == "adaptive" else "gradient"})
 
+    @classmethod
+    def suited(cls, places: frozenset[str]) -> dict[str, Any]:
+        """Bayes' step for samplers whose steps nobody corrects."""
+        return {} if "next" in places else {"step": "bayes"}
+
     def estimate(
         self, denoise: Callable[[Tensor, float], Tensor], x: Tensor, sigma: float, params: PseudoinverseParams
     ) -> tuple[Tensor, Tensor]:

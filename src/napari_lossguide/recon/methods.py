@@ -78,7 +78,8 @@ def combination(schedule: str, sampler: str, guidance: str) -> Method:
         if name not in known:
             raise InvalidInput(f"There is no {part} '{name}'; choose one of {', '.join(known)}.")
     kind = GUIDANCES[guidance]
-    reason = why_not(SAMPLERS[sampler], kind, kind.Params())
+    suited = kind.suited(SAMPLERS[sampler].takes)
+    reason = why_not(SAMPLERS[sampler], kind, kind.Params(**suited))
     if reason:
         raise InvalidInput(f"'{sampler}' and '{guidance}' cannot be combined: {reason}.")
     return Method(
@@ -89,10 +90,15 @@ def combination(schedule: str, sampler: str, guidance: str) -> Method:
         SCHEDULES[schedule],
         SAMPLERS[sampler],
         kind,
+        defaults={f"guidance.{name}": value for name, value in suited.items()},
         needs_region=kind is Inpainting,
     )
 
 
 def combinations() -> dict[tuple[str, str], str]:
     """Every pair of a sampler and a guidance, with the reason why it makes no sense, or an empty one."""
-    return {(s, g): why_not(SAMPLERS[s], GUIDANCES[g], GUIDANCES[g].Params()) for s in SAMPLERS for g in GUIDANCES}
+    return {
+        (s, g): why_not(sampler, kind, kind.Params(**kind.suited(sampler.takes)))
+        for s, sampler in SAMPLERS.items()
+        for g, kind in GUIDANCES.items()
+    }

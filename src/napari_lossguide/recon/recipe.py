@@ -78,6 +78,12 @@ class Recipe(BaseModel):
             raise ValueError(f"The method '{self.method}' is classical: it takes neither further losses nor a start.")
         if self.losses and not chosen.takes_losses:
             raise ValueError(f"losses: the method '{self.method}' lets nothing but its own step correct the estimate.")
+        if self.start != "noise" and chosen.sampler is not None and not chosen.sampler.from_state:
+            raise ValueError(
+                f"start = '{self.start}': the method '{self.method}' begins with the data, not with a start."
+            )
+        if self.region is None and any(term.kind == "region" for term in self.losses):
+            raise ValueError("losses: the loss 'region' needs a region: a mask of the image's size.")
         return self
 
     @classmethod

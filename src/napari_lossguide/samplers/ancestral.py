@@ -43,6 +43,7 @@ class AncestralSampler:
 
     Params = AncestralParams
     takes = frozenset({"state", "estimate", "gradient", "next"})
+    from_state = True
 
     @staticmethod
     def evaluations(params: AncestralParams, falls: int, ends: int = 1) -> int:

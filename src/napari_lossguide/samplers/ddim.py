@@ -69,6 +69,7 @@ class DDIMSampler:
 
     Params = DDIMParams
     takes = frozenset({"state", "estimate", "gradient", "next"})
+    from_state = True
 
     @staticmethod
     def evaluations(params: DDIMParams, falls: int, ends: int = 1) -> int:

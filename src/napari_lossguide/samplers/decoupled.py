@@ -40,6 +40,7 @@ class DecoupledSampler:
 
     Params = DecoupledParams
     takes = frozenset({"estimate"})
+    from_state = True
 
     @staticmethod
     def evaluations(params: DecoupledParams, falls: int, ends: int = 1) -> int:

@@ -49,6 +49,7 @@ class HeunSampler:
 
     Params = HeunParams
     takes = frozenset({"state", "estimate", "gradient"})
+    from_state = True
 
     @staticmethod
     def evaluations(params: HeunParams, falls: int, ends: int = 1) -> int:

@@ -46,6 +46,7 @@ class LangevinSampler:
 
     Params = LangevinParams
     takes = frozenset({"state", "estimate", "gradient"})
+    from_state = True
 
     @staticmethod
     def evaluations(params: LangevinParams, falls: int, ends: int = 1) -> int:

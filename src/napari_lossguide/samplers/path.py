@@ -26,10 +26,12 @@ class Sampler(Protocol):
     ----------
     Params : pydantic model of its knobs.
     takes : the places (see ``guidance.base``) in which it lets a guidance correct.
+    from_state : whether it goes on from the state it is given; else a warm start has no effect.
     """
 
     Params: Any
     takes: frozenset[str]
+    from_state: bool
 
     @staticmethod
     def evaluations(params: Any, falls: int, ends: int = 1) -> int:

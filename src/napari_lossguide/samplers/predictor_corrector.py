@@ -48,6 +48,7 @@ class PredictorCorrectorSampler:
 
     Params = PredictorCorrectorParams
     takes = frozenset({"state", "estimate", "gradient"})
+    from_state = True
 
     @staticmethod
     def evaluations(params: PredictorCorrectorParams, falls: int, ends: int = 1) -> int:

@@ -43,6 +43,7 @@ class PulaSampler:
 
     Params = PulaParams
     takes = frozenset({"langevin"})
+    from_state = True
 
     @staticmethod
     def evaluations(params: PulaParams, falls: int, ends: int = 1) -> int:

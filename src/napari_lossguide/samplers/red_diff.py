@@ -53,6 +53,7 @@ class RedDiffSampler:
 
     Params = RedDiffParams
     takes = frozenset({"estimate"})
+    from_state = False
 
     @staticmethod
     def evaluations(params: RedDiffParams, falls: int, ends: int = 1) -> int:
