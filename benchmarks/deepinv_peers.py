@@ -7,11 +7,11 @@ requests`` and whatever else it misses; torchvision, torchmetrics and matplotlib
 not use, are replaced by empty modules where they are not installed, so that no second build of torch is downloaded.
 
 Two slices of each validation file at 128 x 128 (see ``simulated_lines``), real, one coil, no noise, one mask seed.
-Each method runs with its published defaults and with the best of a small grid, chosen on a slice of another patient at
-5.6-fold. The grids of deepinv are the larger ones. What the two sides share, and how:
+Each method runs with its published values and with the best of a small grid, chosen on a slice of another patient at
+5.6-fold and 50 evaluations. deepinv's PiGDM has no published path; it gets that of its DPS. What they share, and how:
 
 * The network: ``Shared`` shows deepinv our D(x; sigma) in its units, images in [0, 1]; 1 is RANGE times our unit, so
-  that what deepinv clips is nothing. Its VP states in [-1, 1] and their sigmas are its own business.
+  that deepinv clips next to nothing. Its VP states in [-1, 1] and their sigmas are its own business.
 * The forward model: ``shared_physics`` is ours for real images, Re F^H M F, in its singular vectors. Those are the
   Hartley functions, with singular values 0, sqrt(1/2) (one of k and -k was measured) and 1. The data are rotated by U,
   which leaves every norm of a residual as it is, and deepinv solves in closed form.
