@@ -7,7 +7,8 @@ import pytest
 import torch
 from closed_form import LinearCase, to_vector
 
-from napari_lossguide.guidance.preconditioned import PreconditionedLangevin, PreconditionedParams
+from napari_lossguide.guidance.base import NoisyDataParams
+from napari_lossguide.guidance.preconditioned import PreconditionedLangevin
 
 CASES = [LinearCase((4, 5), coils, real, 0.4) for coils in (1, 3) for real in (True, False)]
 DRAWS, SIGMA = 4000, 0.8
@@ -29,7 +30,7 @@ def steps(case, step, batch, quiet=0, sigma=SIGMA, **params):
     x, d = case.noise(1, 4)(), torch.from_numpy(case.mu)[None] + 0.2 * case.noise(1, 5)()
     guide = PreconditionedLangevin(case.problem(), 0.5, case.noise(batch, 3, quiet))
     x, d = (v.expand(batch, -1, -1) for v in (x, d))
-    after = guide.langevin(x, d, sigma, step, PreconditionedParams(**EXACT, **params))
+    after = guide.langevin(x, d, sigma, step, NoisyDataParams(**EXACT, **params))
     return tuple(to_vector(v.numpy(), case.real) for v in (x[:1], d[:1], after))
 
 

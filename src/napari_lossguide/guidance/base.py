@@ -13,10 +13,11 @@ A sampler goes down from sigma to sigma' in this order; each guidance corrects i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,6 +29,38 @@ class NoParams(BaseModel):
     """Nothing to set."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NoisyDataParams(BaseModel):
+    """How far data are trusted that are taken as noisy, and how well the system with them is solved."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    tau: float = Field(
+        0.01,
+        ge=0,
+        le=1,
+        title="Data noise τ",
+        description="Least standard deviation of the data per channel, in units of the scaled image; the measured "
+        "noise is taken where it is larger.",
+    )
+    gamma: float = Field(
+        1.0,
+        ge=1e-6,
+        le=1000,
+        title="Guidance strength γ",
+        description="Weight of the measured data against the prior, no unit; 1 trusts the noise level.",
+        json_schema_extra={"live": True, "scale": "log", "slider": [0.01, 100]},
+    )
+    iterations: int = Field(
+        20, ge=1, le=500, title="CG iterations", description="Conjugate-gradient iterations per step, at most."
+    )
+    tolerance: float = Field(
+        1e-4, gt=0, le=0.1, title="CG tolerance", description="The iterations stop at this relative residual."
+    )
+
+    def level(self, noise_std: float) -> float:
+        """Standard deviation of the data per channel that is reckoned with, from E|n|^2 = noise_std^2."""
+        return max(self.tau, math.sqrt(per_channel(noise_std))) / math.sqrt(self.gamma)
 
 
 class Guidance:

@@ -13,46 +13,23 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
-from napari_lossguide.guidance.base import per_channel
+from napari_lossguide.guidance.base import NoisyDataParams
 from napari_lossguide.guidance.proximal import ProximalGuidance, ProximalParams
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class DrawParams(BaseModel):
+class DrawParams(NoisyDataParams):
     """Knobs of the draw."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     spread: Literal["sigma", "posterior"] = Field(
         "sigma",
         title="Spread around the estimate",
         description="Standard deviation r of the clean image given the estimate: 'sigma' is the paper's, the noise "
         "level itself; 'posterior' what it is for a Gaussian prior, smaller at high noise.",
-    )
-    tau: float = Field(
-        0.01,
-        ge=0,
-        le=1,
-        title="Data noise τ",
-        description="Least standard deviation of the data per channel, in units of the scaled image; the measured "
-        "noise is taken where it is larger.",
-    )
-    gamma: float = Field(
-        1.0,
-        ge=1e-6,
-        le=1000,
-        title="Guidance strength γ",
-        description="Weight of the measured data against the prior, no unit; 1 trusts the noise level.",
-        json_schema_extra={"live": True, "scale": "log", "slider": [0.01, 100]},
-    )
-    iterations: int = Field(
-        20, ge=1, le=500, title="CG iterations", description="Conjugate-gradient iterations per step, at most."
-    )
-    tolerance: float = Field(
-        1e-4, gt=0, le=0.1, title="CG tolerance", description="The iterations stop at this relative residual."
     )
 
 
@@ -65,7 +42,7 @@ class GaussianDraw(ProximalGuidance):
         """A clean image that fits data and estimate."""
         s = self.sigma_data
         r = sigma if params.spread == "sigma" else sigma * s / math.sqrt(sigma**2 + s**2)
-        tau = max(params.tau, math.sqrt(per_channel(self.problem.noise_std))) / math.sqrt(params.gamma)
+        tau = params.level(self.problem.noise_std)
         y = self.problem.y + tau * self.noise.of_data(self.problem.y.shape[1])
         solver = ProximalParams(iterations=params.iterations, tolerance=params.tolerance)
         return self.solve(d + r * self.noise(), y, tau**2 / r**2, solver)

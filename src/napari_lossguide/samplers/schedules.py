@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from itertools import pairwise
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
-class Schedule(BaseModel):
+class Schedule(BaseModel, ABC):
     """Levels that go down, and how often the way is gone.
 
     Resampling walks parts of the path again: "long", from ever lower levels to the end (Peer 2023, long-grained
@@ -49,9 +50,9 @@ class Schedule(BaseModel):
         "as the thesis's code does.",
     )
 
+    @abstractmethod
     def levels(self) -> list[float]:
         """One way down: ``steps + 1`` levels, largest first, ending with 0."""
-        raise NotImplementedError
 
     def sigmas(self) -> list[float]:
         """The whole path: ``levels`` with the parts that are walked again."""
