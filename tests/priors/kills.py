@@ -51,7 +51,10 @@ def start(*args) -> int:
 
 def latest(out: Path) -> int:
     """Step of the newest checkpoint."""
-    found = train_state.checkpoints(out)
+    try:
+        found = train_state.checkpoints(out)
+    except FileNotFoundError:  # the training, another process, removed an old one between listing and looking
+        return 0
     return train_state.step_of(found[0]) if found else 0
 
 
