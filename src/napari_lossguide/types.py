@@ -120,6 +120,10 @@ class ForwardModel(Protocol):
         """A^H A x, restricted to x's own space: its real part if x is real."""
         ...
 
+    def eigenvalues(self, *, real: bool) -> Tensor | None:
+        """Eigenvalues (ny, nx) of ``normal`` in the centred Fourier basis; None if it is not diagonal there."""
+        ...
+
 
 @dataclass(frozen=True)
 class Problem:

@@ -52,10 +52,18 @@ class NoisyDataParams(BaseModel):
         json_schema_extra={"live": True, "scale": "log", "slider": [0.01, 100]},
     )
     iterations: int = Field(
-        20, ge=1, le=500, title="CG iterations", description="Conjugate-gradient iterations per step, at most."
+        20,
+        ge=1,
+        le=500,
+        title="CG iterations",
+        description="Conjugate-gradient iterations per step, at most; one coil without maps needs none.",
     )
     tolerance: float = Field(
-        1e-4, gt=0, le=0.1, title="CG tolerance", description="The iterations stop at this relative residual."
+        1e-4,
+        gt=0,
+        le=0.1,
+        title="CG tolerance",
+        description="The iterations stop at this relative residual; one coil without maps needs none.",
     )
 
     def level(self, noise_std: float) -> float:

@@ -13,7 +13,7 @@ import math
 from typing import TYPE_CHECKING
 
 from napari_lossguide.guidance.base import Guidance, NoisyDataParams, like
-from napari_lossguide.operators.conjugate_gradient import conjugate_gradient
+from napari_lossguide.operators.normal_equations import solve
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,6 +35,4 @@ class PreconditionedLangevin(Guidance):
         drift = prior * (d - x) + like(A.adjoint(y - A.forward(x)), x)
         noise = tau**2 / sigma * self.noise() + like(A.adjoint(data_noise), x)
         right = step * drift + math.sqrt(2 * step) * noise
-        return x + conjugate_gradient(
-            lambda v: prior * v + A.normal(v), right, right * 0, max_iter=params.iterations, tolerance=params.tolerance
-        )
+        return x + solve(A, right, prior, max_iter=params.iterations, tolerance=params.tolerance)

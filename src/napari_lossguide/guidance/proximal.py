@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from napari_lossguide.guidance.base import Guidance, like, per_channel
-from napari_lossguide.operators.conjugate_gradient import conjugate_gradient, inner
+from napari_lossguide.guidance.base import Guidance, per_channel
+from napari_lossguide.operators.conjugate_gradient import inner
+from napari_lossguide.operators.normal_equations import fit
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,10 +53,18 @@ class ProximalParams(BaseModel):
         "'noise' is DiffPIR's, 'constant' is DDS's, 'hard' meets the data exactly (DDNM).",
     )
     iterations: int = Field(
-        10, ge=1, le=200, title="CG iterations", description="Conjugate-gradient iterations per step, at most."
+        10,
+        ge=1,
+        le=200,
+        title="CG iterations",
+        description="Conjugate-gradient iterations per step, at most; one coil without maps needs none.",
     )
     tolerance: float = Field(
-        1e-4, gt=0, le=0.1, title="CG tolerance", description="The iterations stop at this relative residual."
+        1e-4,
+        gt=0,
+        le=0.1,
+        title="CG tolerance",
+        description="The iterations stop at this relative residual; one coil without maps needs none.",
     )
 
 
@@ -94,15 +103,14 @@ class ProximalGuidance(Guidance):
         return self.solve(d, self.problem.y, self.damping(sigma, params), params)
 
     def solve(self, d: Tensor, y: Tensor, damping: float, params: ProximalParams) -> Tensor:
-        """argmin_v |y - A v|^2 + damping |v - d|^2, by CG from d."""
+        """argmin_v |y - A v|^2 + damping |v - d|^2, from d."""
         A = self.problem.A
-        r = like(A.adjoint(y - A.forward(d)), d)
-        delta = conjugate_gradient(
-            lambda v: damping * v + A.normal(v),
-            r,
-            r * 0,
+        return d + fit(
+            A,
+            y - A.forward(d),
+            damping,
+            real=not d.is_complex(),
             max_iter=params.iterations,
             tolerance=params.tolerance,
             floor=self.rounding,
         )
-        return d + delta

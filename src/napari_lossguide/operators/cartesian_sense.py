@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from napari_lossguide.operators.fourier import fft2c, ifft2c
+from napari_lossguide.operators.fourier import fft2c, ifft2c, mirrored
 
 
 class CartesianSense:
@@ -26,6 +26,8 @@ class CartesianSense:
         self.maps = maps
         self.image_shape = tuple(maps.shape[-2:])
         self.data_shape = tuple(maps.shape)
+        uniform = len(maps) == 1 and bool((maps == maps[0, 0, 0]).all())
+        self._power = float(maps[0, 0, 0].abs() ** 2) if uniform else None
 
     def forward(self, x: Tensor) -> Tensor:
         """A x: (B, ny, nx) real or complex -> (B, coil, ny, nx)."""
@@ -39,3 +41,13 @@ class CartesianSense:
         """A^H A x in the space of x: for a real x the real part, which is the normal operator of A on real images."""
         n = self.adjoint(self.forward(x))
         return n if x.is_complex() else n.real
+
+    def eigenvalues(self, *, real: bool) -> Tensor | None:
+        """Those of A^H A on real or complex images if the Fourier basis diagonalises it: for one uniform coil.
+
+        A frequency of a real image is known from either side: measured on one of them, its eigenvalue is a half.
+        """
+        if self._power is None:
+            return None
+        m = self.mask.float()
+        return self._power * ((m + mirrored(m)) / 2 if real else m)

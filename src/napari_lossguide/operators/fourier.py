@@ -12,6 +12,11 @@ def fft2c(x: Tensor) -> Tensor:
     return torch.fft.fftshift(k, dim=(-2, -1))
 
 
+def mirrored(k: Tensor) -> Tensor:
+    """The value at -k for every k, of (..., ny, nx); at k itself where an even size has no -k."""
+    return torch.roll(k.flip(-2, -1), [1 - n % 2 for n in k.shape[-2:]], dims=(-2, -1))
+
+
 def ifft2c(k: Tensor) -> Tensor:
     """Inverse, and adjoint, of ``fft2c``."""
     x = torch.fft.ifft2(torch.fft.ifftshift(k, dim=(-2, -1)), norm="ortho")

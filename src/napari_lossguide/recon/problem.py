@@ -166,7 +166,9 @@ def make_problem(
 
 def data_residual(problem: Problem, image: Tensor) -> tuple[float, float]:
     """(|A x - y| / (noise_std sqrt(m)), |A x - y|^2 / |y|^2) of one image (1, ny, nx)."""
-    error = float(torch.linalg.vector_norm(problem.A.forward(image) - problem.y))
-    size = float(torch.linalg.vector_norm(problem.y))
+    # of the real view: torch's norm of complex numbers takes twenty times as long
+    difference = torch.view_as_real(problem.A.forward(image) - problem.y)
+    error = float(torch.linalg.vector_norm(difference))
+    size = float(torch.linalg.vector_norm(torch.view_as_real(problem.y)))
     expected = problem.noise_std * math.sqrt(problem.n_measured)
     return (error / expected if expected > 0 else math.nan), (error / size) ** 2

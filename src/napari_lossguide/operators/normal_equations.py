@@ -1,0 +1,63 @@
+"""The regularised normal equations of a forward model: in closed form where there is one, else by conjugate gradients.
+
+One coil on a Cartesian grid makes A^H A diagonal in the Fourier basis (``CartesianSense.eigenvalues``): what costs
+several transforms by iteration is then one division, and exact.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from napari_lossguide.operators.conjugate_gradient import conjugate_gradient
+from napari_lossguide.operators.fourier import fft2c, ifft2c
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from napari_lossguide.types import ForwardModel
+
+
+def solve(
+    A: ForwardModel, b: Tensor, damping: float, *, max_iter: int, tolerance: float, floor: Tensor | float = 0.0
+) -> Tensor:
+    """(damping + A^H A)^-1 b in the space of b; the pseudoinverse if damping is 0.
+
+    Parameters
+    ----------
+    b : real or complex images (B, ny, nx).
+    max_iter, tolerance, floor : of the conjugate gradients, without effect on a closed form.
+    """
+    eigenvalues = A.eigenvalues(real=not b.is_complex())
+    if eigenvalues is not None:
+        x = ifft2c(inverse(eigenvalues, damping) * fft2c(b))
+        return x if b.is_complex() else x.real
+    return conjugate_gradient(
+        lambda v: damping * v + A.normal(v), b, torch.zeros_like(b), max_iter=max_iter, tolerance=tolerance, floor=floor
+    )
+
+
+def fit(
+    A: ForwardModel,
+    r: Tensor,
+    damping: float,
+    *,
+    real: bool,
+    max_iter: int,
+    tolerance: float,
+    floor: Tensor | float = 0.0,
+) -> Tensor:
+    """(damping + A^H A)^-1 A^H r: the image, real or complex, that fits the data r (B, coil, ny, nx) best."""
+    eigenvalues = A.eigenvalues(real=real)
+    if eigenvalues is not None:
+        x = A.adjoint(inverse(eigenvalues, damping) * r)
+        return x.real if real else x
+    b = A.adjoint(r)
+    return solve(A, b.real if real else b, damping, max_iter=max_iter, tolerance=tolerance, floor=floor)
+
+
+def inverse(eigenvalues: Tensor, damping: float) -> Tensor:
+    """1 / (damping + eigenvalue), 0 where that is not defined."""
+    total = damping + eigenvalues
+    return torch.where(total > 0, 1 / total, 0.0)
