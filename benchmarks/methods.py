@@ -1,10 +1,10 @@
 """Every method at every budget: PSNR, SSIM, NMSE and residual over network evaluations, as a table and a plot.
 
-    python benchmarks/methods.py --data FOLDER [--plot docs/images/methods.png] [--methods dps song2021] [--budgets 50]
+    python benchmarks/methods.py --data FOLDER [--plot docs/images/methods.png] [--methods dps song2021] [--budgets 50] [--noise 0.05]
 
-Two slices of unseen people from each validation file at 128 x 128, real, one coil, no noise, the thesis's masks, mask
-seed 0. A method gets the longest path whose network evaluations stay within the budget; all else is its preset. A
-residual is |A x - y| / |y|, since there is no noise. Finished reconstructions are kept in the cache. The plot needs
+Two slices of unseen people from each validation file at 128 x 128, real, one coil, no noise unless some is asked for
+(E|n|^2 = noise^2, images in [0, 1]), the thesis's masks, mask seed 0. A method gets the longest path whose network
+evaluations stay within the budget; all else is its preset. A residual is |A x - y| / |y|. Finished reconstructions are kept in the cache. The plot needs
 matplotlib, which is no dependency.
 """
 
@@ -85,10 +85,11 @@ def main() -> None:
     parser.add_argument("--accelerations", type=float, nargs="+", choices=MASKS, default=[5.6])
     parser.add_argument("--methods", nargs="+", default=[n for n in METHODS if n not in NOT_HERE])
     parser.add_argument("--long", action="store_true", help=f"also {LONG} evaluations of those whose papers ask so")
+    parser.add_argument("--noise", type=float, default=0.0)
     parser.add_argument("--plot", type=Path)
     args = parser.parse_args()
     args.cache.parent.mkdir(parents=True, exist_ok=True)
-    benches = [Bench(args.data, file, 128, args.cache, args.prior) for file in FILES]
+    benches = [Bench(args.data, file, 128, args.cache, args.prior, args.noise) for file in FILES]
     print("| acceleration | method | evaluations | PSNR dB | SSIM | NMSE | residual | s |")
     print("|---|---|---|---|---|---|---|---|")
     for acceleration in args.accelerations:

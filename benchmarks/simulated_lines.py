@@ -44,14 +44,15 @@ def half_size(images: np.ndarray) -> np.ndarray:
 class Bench:
     """Reconstructs and remembers the metrics of every (file, size, method, settings, mask, seed, slice)."""
 
-    def __init__(self, data: Path, file: str, size: int, cache: Path, prior: str) -> None:
+    def __init__(self, data: Path, file: str, size: int, cache: Path, prior: str, noise_std: float = 0.0) -> None:
         with np.load(data / FILES[file]) as held:
             images = held["images"].astype(np.float32)
             self.contrasts = held["contrast"] if "contrast" in held.files else np.full(len(images), file)
         self.images = half_size(images) if size == 128 else images
         self.file, self.size, self.cache, self.prior = file, size, cache, prior
         self.sha256 = prior_info(find_prior(prior), checksum=True).sha256
-        self.kdata = simulate(self.images, n_coils=1, noise_std=0.0)
+        self.noise_std = noise_std
+        self.kdata = simulate(self.images, n_coils=1, noise_std=noise_std)
         self.known: dict[str, dict[str, float]] = json.loads(cache.read_text()) if cache.exists() else {}
 
     def run(self, index: int, acceleration: float, seed: int, recipe: Recipe) -> dict[str, float]:
@@ -60,6 +61,8 @@ class Bench:
         if recipe.method not in ("zero-filled", *REGULARIZATION):
             settings["prior"] = self.sha256
         settings |= {"schedule": recipe.schedule, "sampler": recipe.sampler, "guidance": recipe.guidance}
+        if self.noise_std:
+            settings["noise_std"] = self.noise_std
         key = json.dumps([self.file, self.size, acceleration, seed, index, settings])
         if key not in self.known:
             result = reconstruct(self.kdata.select(index), recipe=recipe)

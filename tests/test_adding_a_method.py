@@ -12,6 +12,7 @@ from tiny import collect, tiny_denoiser, tiny_scan
 from napari_lossguide.data.fourier import fft2c
 from napari_lossguide.recon.engine import reconstruction
 from napari_lossguide.recon.methods import GUIDANCES, METHODS
+from napari_lossguide.recon.presets.published import PUBLISHED
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.types import InvalidInput
 
@@ -81,5 +82,5 @@ def test_what_the_document_names_is_there():
         assert (root / name).exists() or (root / "src" / "napari_lossguide" / name).exists(), name
     for name in ("GUIDANCE_PARTS", "SAMPLER_PARTS"):
         assert name in TEXT and hasattr(__import__("napari_lossguide.recon.parts", fromlist=[name]), name)
-    assert "DIFFUSION" in TEXT and hasattr(__import__("napari_lossguide.recon.presets", fromlist=["x"]), "DIFFUSION")
+    assert "PUBLISHED" in TEXT and METHODS["dps"] in PUBLISHED
     assert hasattr(posterior, "test_every_registered_sampler_and_guidance_is_in_the_table")

@@ -8,7 +8,8 @@ A sampler goes down from sigma to sigma' in this order; each guidance corrects i
     x' <- correct_next(step of the sampler)      "next": the noisy image after the step
 
 "gradient" is a correction of the estimate that differentiates through the network, by overriding ``estimate``;
-"langevin" a whole step that the guidance makes for the sampler.
+"noise" one that goes with the fresh noise of the step, which the guidance shapes; "langevin" a whole step that the
+guidance makes for the sampler.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ class Guidance:
 
     @classmethod
     def hooks(cls, params: Any) -> frozenset[str]:
-        """Where it corrects with these parameters: "state", "estimate", "gradient", "next" or "langevin"."""
+        """Where it corrects with these parameters: "state", "estimate", "gradient", "noise", "next", "langevin"."""
         return cls.corrects
 
     @classmethod
@@ -111,6 +112,13 @@ class Guidance:
     def correct_estimate(self, d: Tensor, x: Tensor, sigma: float, params: Any) -> Tensor:
         """The estimate, from d = D(x; sigma)."""
         return d
+
+    def expect_fresh(self, std: float) -> None:
+        """Told before each estimate, by samplers that take "noise": the standard deviation of the noise after it."""
+
+    def shape_noise(self, z: Tensor, std: float, params: Any) -> Tensor:
+        """The fresh noise of a step from unit noise z (B, ny, nx)."""
+        return std * z
 
     def correct_next(self, x: Tensor, sigma: float, sigma_next: float, params: Any) -> Tensor:
         """The noisy image after a step from sigma to sigma_next."""

@@ -4,7 +4,10 @@ With exp(-L) as a further factor of the prior, Tweedie's formula moves the estim
 log-factor at the noisy image. Taking D for a Gaussian's denoiser, dD/dx = s^2/(sigma^2 + s^2), gives, without a
 gradient through the network,
 
-    x0_hat <- x0_hat - r^2 grad L(x0_hat),    r^2 = sigma^2 s^2 / (sigma^2 + s^2).
+    x0_hat <- x0_hat - r^2 grad L(x0_hat),    r^2 = sigma^2 s^2 / (sigma^2 + s^2),
+
+one gradient step on L(v) + |v - x0_hat|^2 / (2 r^2) from v = x0_hat. A heavy loss would overshoot: the step of an image
+is halved until it brings that sum down (Armijo 1966).
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from napari_lossguide.guidance.base import Guidance
+from napari_lossguide.operators.conjugate_gradient import inner
 from napari_lossguide.types import InvalidInput
 
 if TYPE_CHECKING:
@@ -25,6 +29,8 @@ if TYPE_CHECKING:
 Loss = Callable[["Tensor"], "Tensor"]
 """Images (B, ny, nx) of the problem's units -> the loss of each, (B,)."""
 
+HALVINGS = 40
+ROUNDING = 1e-5  # of a loss, relative to it
 EDGE = 0.02  # gradients of the image below this are smoothed quadratically by total variation
 
 
@@ -78,6 +84,14 @@ class WithLosses(Guidance):
         """As the guidance does."""
         return self.guide.correct_state(x, sigma, params)
 
+    def expect_fresh(self, std: float) -> None:
+        """As the guidance does."""
+        self.guide.expect_fresh(std)
+
+    def shape_noise(self, z: Tensor, std: float, params: Any) -> Tensor:
+        """As the guidance does."""
+        return self.guide.shape_noise(z, std, params)
+
     def correct_next(self, x: Tensor, sigma: float, sigma_next: float, params: Any) -> Tensor:
         """As the guidance does."""
         return self.guide.correct_next(x, sigma, sigma_next, params)
@@ -94,15 +108,34 @@ class WithLosses(Guidance):
         return d, self.moved(x0, sigma)
 
     def moved(self, x0: Tensor, sigma: float) -> Tensor:
-        """x0 - r^2 grad L(x0), of each image by itself."""
+        """x0 - a r^2 grad L(x0), of each image by itself: a is 1, or less for a heavy loss."""
         import torch
 
         r2 = sigma**2 * self.sigma_data**2 / (sigma**2 + self.sigma_data**2)
         with torch.enable_grad():
             x = x0.detach().requires_grad_()
-            total = torch.stack([checked(loss(x), x) for loss in self.losses]).sum()
-            (gradient,) = torch.autograd.grad(total, x)
-        return x0 - r2 * gradient
+            values = self.total(x)
+            (gradient,) = torch.autograd.grad(values.sum(), x)
+            values = values.detach()
+        step = torch.ones_like(values).reshape(-1, 1, 1)
+        slope = inner(gradient, gradient).flatten()
+        for _ in range(HALVINGS):
+            moved: Tensor = x0 - step * r2 * gradient
+            a = step.flatten()
+            with torch.enable_grad():  # a loss of the user's may need it
+                now = self.total(moved.requires_grad_()).detach()
+            moved = moved.detach()
+            heavy = now + a**2 * r2 * slope / 2 > values + ROUNDING * values.abs()
+            if not bool(heavy.any()):
+                return moved
+            step = torch.where(heavy.reshape(-1, 1, 1), step / 2, step)
+        return moved
+
+    def total(self, x: Tensor) -> Tensor:
+        """L of images x, (B,)."""
+        import torch
+
+        return torch.stack([checked(loss(x), x) for loss in self.losses]).sum(0)
 
 
 def checked(values: Any, x: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Any
 from napari_lossguide.guidance.base import Guidance
 from napari_lossguide.guidance.classifier import ClassGuidance
 from napari_lossguide.recon.method import Method
-from napari_lossguide.recon.methods import GROUPS, METHODS, combinations, group
+from napari_lossguide.recon.methods import GROUPS, METHODS, OF_YOUR_OWN, combinations, group
 from napari_lossguide.recon.parts import GUIDANCE_PARTS, SAMPLER_PARTS, SCHEDULE_PARTS, Part
 
 PARTS_OF: dict[str, tuple[Part[Any], ...]] = {
@@ -21,7 +21,7 @@ NO_NOISE = ("hard", "constant")  # data weights that do not ask for the noise le
 def catalogue() -> dict[str, Any]:
     """Everything: ``methods`` group by group, ``parts`` by kind, ``refused`` pairs."""
     return {
-        "methods": [method_facts(m) for title in GROUPS for m in METHODS.values() if group(m) == title],
+        "methods": [method_facts(m) for title in (*GROUPS, OF_YOUR_OWN) for m in METHODS.values() if group(m) == title],
         "parts": {
             kind: [{"name": p.name, "title": p.title, "summary": p.summary} for p in parts]
             for kind, parts in PARTS_OF.items()
@@ -37,7 +37,7 @@ def method_facts(chosen: Method) -> dict[str, Any]:
     return {
         "name": chosen.name,
         "title": chosen.title,
-        "group": group(chosen) if chosen.name in METHODS else "Combination",
+        "group": group(chosen),
         "paper": chosen.paper,
         "summary": chosen.summary,
         "needs": needs(chosen),

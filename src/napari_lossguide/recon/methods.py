@@ -6,7 +6,7 @@ from napari_lossguide.guidance.base import Guidance
 from napari_lossguide.guidance.inpainting import Inpainting
 from napari_lossguide.recon.method import PARTS, Method, first_complaint, why_not
 from napari_lossguide.recon.parts import GUIDANCE_PARTS, SAMPLER_PARTS, SCHEDULE_PARTS
-from napari_lossguide.recon.presets import CLASSICAL, DIFFUSION
+from napari_lossguide.recon.presets import GROUPS
 from napari_lossguide.samplers.path import Sampler
 from napari_lossguide.samplers.schedules import Schedule
 from napari_lossguide.types import InvalidInput
@@ -15,6 +15,7 @@ __all__ = [
     "GROUPS",
     "GUIDANCES",
     "METHODS",
+    "OF_YOUR_OWN",
     "PARTS",
     "SAMPLERS",
     "SCHEDULES",
@@ -27,9 +28,9 @@ __all__ = [
     "why_not",
 ]
 
-METHODS: dict[str, Method] = {m.name: m for m in (*DIFFUSION, *CLASSICAL)}
-GROUPS = ("To begin with", "Peer 2023 (thesis)", "Published methods", "Classical")
-BEGIN_WITH = ("prox-mean", "prox-ddim", "posterior-draw")
+METHODS: dict[str, Method] = {m.name: m for presets in GROUPS.values() for m in presets}
+OF_YOUR_OWN = "Of your own"
+"""The heading of combinations and of methods that a script added to ``METHODS``."""
 SCHEDULES: dict[str, type[Schedule]] = {part.name: part.kind for part in SCHEDULE_PARTS}
 SAMPLERS: dict[str, type[Sampler]] = {part.name: part.kind for part in SAMPLER_PARTS}
 GUIDANCES: dict[str, type[Guidance]] = {part.name: part.kind for part in GUIDANCE_PARTS}
@@ -54,12 +55,8 @@ def method(name: str) -> Method:
 
 
 def group(chosen: Method) -> str:
-    """Which of ``GROUPS`` a preset stands in."""
-    if chosen.name in BEGIN_WITH:
-        return GROUPS[0]
-    if chosen.classical is not None:
-        return GROUPS[3]
-    return GROUPS[1] if chosen.paper.startswith("Peer 2023") else GROUPS[2]
+    """The heading that a method stands under: one of ``GROUPS``, or ``OF_YOUR_OWN``."""
+    return next((title for title, presets in GROUPS.items() if chosen in presets), OF_YOUR_OWN)
 
 
 def combination(schedule: str, sampler: str, guidance: str) -> Method:

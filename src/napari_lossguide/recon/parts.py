@@ -11,6 +11,7 @@ from napari_lossguide.guidance.classifier import ClassifierGuidance
 from napari_lossguide.guidance.gaussian_draw import GaussianDraw
 from napari_lossguide.guidance.inpainting import Inpainting
 from napari_lossguide.guidance.loss_guidance import LossGuidance, ThesisLossGuidance
+from napari_lossguide.guidance.null_space import NullSpaceGuidance
 from napari_lossguide.guidance.posterior_sampling import PosteriorSampling
 from napari_lossguide.guidance.preconditioned import PreconditionedLangevin
 from napari_lossguide.guidance.proximal import ProximalGuidance
@@ -99,6 +100,13 @@ GUIDANCE_PARTS: tuple[Part[Guidance], ...] = (
         "Proximal",
         "Measured data enter the estimate by conjugate gradients (DDNM, DiffPIR, DDS).",
         ProximalGuidance,
+        noise_level=True,
+    ),
+    Part(
+        "null-space",
+        "Null space (DDNM+)",
+        "Data enter what they measured, as far as their noise allows; the fresh noise is shaped to match.",
+        NullSpaceGuidance,
         noise_level=True,
     ),
     Part("loss", "Loss gradient", "A gradient step on the data loss of the estimate or of the state.", LossGuidance),

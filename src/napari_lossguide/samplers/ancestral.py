@@ -42,7 +42,7 @@ class AncestralSampler:
     """Walks down a path of sigmas."""
 
     Params = AncestralParams
-    takes = frozenset({"state", "estimate", "gradient", "next"})
+    takes = frozenset({"state", "estimate", "gradient", "noise", "next"})
     from_state = True
 
     @staticmethod
@@ -63,11 +63,13 @@ class AncestralSampler:
         for i, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
             own, theirs = knobs(i)
             x = guide.correct_state(x, sigma, theirs)
-            _, x0 = guide.estimate(denoise, x, sigma, theirs)
             s2 = sigma**2 - sigma_next**2
             s2 *= (1 + sigma_next**2) / (1 + sigma**2) if own.variance == "beta" else sigma_next**2 / sigma**2
+            fresh = math.sqrt(s2) if sigma_next > 0 else 0.0
+            guide.expect_fresh(fresh)
+            _, x0 = guide.estimate(denoise, x, sigma, theirs)
             x = x0 + (sigma_next / sigma) ** 2 * (x - x0)
             if sigma_next > 0:
-                x = x + math.sqrt(s2) * noise()
+                x = x + guide.shape_noise(noise(), fresh, theirs)
             x = guide.correct_next(x, sigma, sigma_next, theirs)
             yield Step(i, len(sigmas) - 1, sigma, x, x0, i + 1, {})

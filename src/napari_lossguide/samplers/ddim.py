@@ -68,7 +68,7 @@ class DDIMSampler:
     """Walks down a path of sigmas."""
 
     Params = DDIMParams
-    takes = frozenset({"state", "estimate", "gradient", "next"})
+    takes = frozenset({"state", "estimate", "gradient", "noise", "next"})
     from_state = True
 
     @staticmethod
@@ -92,6 +92,8 @@ class DDIMSampler:
         for i, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
             own, theirs = knobs(i)
             x = guide.correct_state(x, sigma, theirs)
+            fresh = own.eta * sigma_next
+            guide.expect_fresh(fresh)
             d, x0 = guide.estimate(denoise, x, sigma, theirs)
             e = (x - (d if own.direction == "network" else x0)) / sigma
             if i > 0 and sigma_next > 0 and sigma <= own.average_below:
@@ -102,6 +104,6 @@ class DDIMSampler:
             before, v = x0, v_next
             z = -z if paired else noise()
             paired = not paired and sigma_next <= own.average_below
-            x = v + sigma_next * (math.sqrt(1 - own.eta**2) * e + own.eta * z)
+            x = v + sigma_next * math.sqrt(1 - own.eta**2) * e + guide.shape_noise(z, fresh, theirs)
             x = guide.correct_next(x, sigma, sigma_next, theirs)
             yield Step(i, len(sigmas) - 1, sigma, x, x0, i + 1, {"sampler.eta": own.eta})

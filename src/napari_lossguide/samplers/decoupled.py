@@ -39,7 +39,7 @@ class DecoupledSampler:
     """Walks down a path of sigmas."""
 
     Params = DecoupledParams
-    takes = frozenset({"estimate"})
+    takes = frozenset({"estimate", "noise"})
     from_state = True
 
     @staticmethod
@@ -60,8 +60,9 @@ class DecoupledSampler:
         nfe = 0
         for i, (sigma, sigma_next) in enumerate(pairwise(sigmas)):
             own, theirs = knobs(i)
+            guide.expect_fresh(sigma_next)
             x0 = guide.correct_estimate(flow(denoise, x, sigma, own.flow_steps), x, sigma, theirs)
-            x = x0 + sigma_next * noise() if sigma_next > 0 else x0
+            x = x0 + guide.shape_noise(noise(), sigma_next, theirs) if sigma_next > 0 else x0
             x = guide.correct_next(x, sigma, sigma_next, theirs)
             nfe += own.flow_steps
             yield Step(i, len(sigmas) - 1, sigma, x, x0, nfe, {})

@@ -7,7 +7,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_lossguide.recon.method import taken_by
-from napari_lossguide.recon.methods import GROUPS, METHODS, SAMPLERS, Method, combinations, group
+from napari_lossguide.recon.methods import GROUPS, METHODS, OF_YOUR_OWN, SAMPLERS, Method, combinations, group
 from napari_lossguide.recon.parts import GUIDANCE_PARTS, SAMPLER_PARTS, SCHEDULE_PARTS, Part
 from napari_lossguide.widgets.boxes import ComboBox
 from napari_lossguide.widgets.forms import form_layout
@@ -27,13 +27,12 @@ class MethodCombo(ComboBox):
 
     def __init__(self) -> None:
         super().__init__()
-        for title in GROUPS:
+        for title in (*GROUPS, OF_YOUR_OWN):
             self._add_heading(title)
             for method in METHODS.values():
                 if group(method) == title:
                     self.addItem(method.title, method.name)
                     self.setItemData(self.count() - 1, about(method), TIP)
-        self._add_heading("Of your own")
         self.addItem("Combine…", COMBINE)
         self.setItemData(self.count() - 1, "Choose schedule, sampler and guidance one by one.", TIP)
         self.choose(next(iter(METHODS)))

@@ -1,0 +1,124 @@
+"""DDNM+: noisy data enter what they measured and no more, and bring their own noise with them.
+
+Wang, Yu & Zhang 2023, "Zero-Shot Image Restoration Using Denoising Diffusion Null-Space Model", arXiv 2212.00490,
+eq. 17-19 and appendix I. With f the standard deviation of the fresh noise of a step, in a direction that A measures
+with the singular value s, and data noise of sigma_y per channel,
+
+    x0_hat = D + lambda A^+ (y - A D),    lambda = min(1, f s / sigma_y),
+    fresh noise of variance f^2 - (lambda sigma_y / s)^2 in the place of f^2,
+
+so that the noise of the data and the fresh noise together are f^2. Without noise this is DDNM; the last step (f = 0)
+takes the network's estimate as it is. One coil without maps has the directions in closed form: s^2 are the eigenvalues
+of A^H A, a half where one side alone of a real image's k-space is measured. For several coils s = 1 is taken where
+anything is measured, the paper's simplified form (its eq. 19).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from napari_lossguide.guidance.base import Guidance, per_channel
+from napari_lossguide.guidance.proximal import ROUNDING
+from napari_lossguide.operators.conjugate_gradient import inner
+from napari_lossguide.operators.fourier import fft2c, ifft2c
+from napari_lossguide.operators.normal_equations import fit
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from napari_lossguide.types import Noise, Problem
+
+
+class NullSpaceParams(BaseModel):
+    """Knobs of DDNM+."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    gamma: float = Field(
+        1.0,
+        ge=1e-6,
+        le=1000,
+        title="Guidance strength γ",
+        description="Weight of the measured data, no unit: 1 trusts the measured noise level, larger takes the data "
+        "for less noisy. Without effect on data without noise.",
+        json_schema_extra={"live": True, "scale": "log", "slider": [0.01, 100]},
+    )
+    iterations: int = Field(
+        30,
+        ge=1,
+        le=500,
+        title="CG iterations",
+        description="Conjugate-gradient iterations per step, at most; one coil without maps needs none.",
+    )
+    tolerance: float = Field(
+        1e-4,
+        gt=0,
+        le=0.1,
+        title="CG tolerance",
+        description="The iterations stop at this relative residual; one coil without maps needs none.",
+    )
+
+
+class NullSpaceGuidance(Guidance):
+    """Corrects the estimate and shapes the fresh noise that follows it."""
+
+    Params = NullSpaceParams
+    corrects = frozenset({"noise"})
+    fresh = math.inf
+
+    def __init__(self, problem: Problem, sigma_data: float, noise: Noise | None = None) -> None:
+        super().__init__(problem, sigma_data, noise)
+        eigenvalues = problem.A.eigenvalues(real=problem.real)
+        self.eigenvalues: Tensor | float = 1.0 if eigenvalues is None else eigenvalues.clamp(min=1e-6)
+        self.rounding = ROUNDING * inner(problem.y, problem.y).sqrt()[..., 0]
+
+    def expect_fresh(self, std: float) -> None:
+        """Keep f for the estimate that follows."""
+        self.fresh = std
+
+    def variance(self, params: NullSpaceParams) -> Tensor | float:
+        """(sigma_y / s)^2 of every direction."""
+        return per_channel(self.problem.noise_std) / params.gamma / self.eigenvalues
+
+    def trust(self, params: NullSpaceParams) -> Tensor | float:
+        """lambda^2 (sigma_y / s)^2 = min((sigma_y / s)^2, f^2), the variance that the data bring."""
+        variance = self.variance(params)
+        return min(variance, self.fresh**2) if isinstance(variance, float) else variance.clamp(max=self.fresh**2)
+
+    def measured(self, data: Tensor, real: bool, params: NullSpaceParams) -> Tensor:
+        """A^+ of data."""
+        return fit(
+            self.problem.A,
+            data,
+            0.0,
+            real=real,
+            max_iter=params.iterations,
+            tolerance=params.tolerance,
+            floor=self.rounding,
+        )
+
+    def correct_estimate(self, d: Tensor, x: Tensor, sigma: float, params: NullSpaceParams) -> Tensor:
+        """D + lambda A^+ (y - A D)."""
+        A, y = self.problem.A, self.problem.y
+        pull = self.measured(y - A.forward(d), not d.is_complex(), params)
+        if self.problem.noise_std == 0:
+            return d + pull
+        return d + scaled(pull, (self.trust(params) / self.variance(params)) ** 0.5)
+
+    def shape_noise(self, z: Tensor, std: float, params: NullSpaceParams) -> Tensor:
+        """Unit noise z with the variance f^2 where nothing was measured, and what the data left of it elsewhere."""
+        if self.problem.noise_std == 0:
+            return std * z
+        z_measured = self.measured(self.problem.A.forward(z), not z.is_complex(), params)
+        left = (std**2 - self.trust(params)) ** 0.5
+        return std * z + scaled(z_measured, left - std)
+
+
+def scaled(x: Tensor, gain: Tensor | float) -> Tensor:
+    """x with every frequency multiplied by its gain, or by one for all."""
+    if isinstance(gain, float):
+        return gain * x
+    out = ifft2c(gain * fft2c(x))
+    return out if x.is_complex() else out.real
