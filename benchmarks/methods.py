@@ -1,11 +1,12 @@
 """Every method at every budget: PSNR, SSIM, NMSE and residual over network evaluations, as a table and a plot.
 
-    python benchmarks/methods.py --data FOLDER [--plot docs/images/methods.png] [--methods dps song2021] [--budgets 50] [--noise 0.05]
+    python benchmarks/methods.py --data FOLDER [--plot docs/images/methods.png] [--methods dps song2021]
+        [--budgets 50] [--noise 0.05]
 
 Two slices of unseen people from each validation file at 128 x 128, real, one coil, no noise unless some is asked for
 (E|n|^2 = noise^2, images in [0, 1]), the thesis's masks, mask seed 0. A method gets the longest path whose network
-evaluations stay within the budget; all else is its preset. A residual is |A x - y| / |y|. Finished reconstructions are kept in the cache. The plot needs
-matplotlib, which is no dependency.
+evaluations stay within the budget; all else is its preset. A residual is |A x - y| / |y|. Finished reconstructions are
+kept in the cache. The plot needs matplotlib, which is no dependency.
 """
 
 import argparse

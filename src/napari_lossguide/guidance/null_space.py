@@ -23,8 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from napari_lossguide.guidance.base import Guidance, per_channel
 from napari_lossguide.guidance.proximal import ROUNDING
 from napari_lossguide.operators.conjugate_gradient import inner
-from napari_lossguide.operators.fourier import fft2c, ifft2c
-from napari_lossguide.operators.normal_equations import fit
+from napari_lossguide.operators.normal_equations import filtered, fit
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -118,7 +117,4 @@ class NullSpaceGuidance(Guidance):
 
 def scaled(x: Tensor, gain: Tensor | float) -> Tensor:
     """x with every frequency multiplied by its gain, or by one for all."""
-    if isinstance(gain, float):
-        return gain * x
-    out = ifft2c(gain * fft2c(x))
-    return out if x.is_complex() else out.real
+    return gain * x if isinstance(gain, float) else filtered(x, gain)

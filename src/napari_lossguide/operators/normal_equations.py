@@ -8,10 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
-
 from napari_lossguide.operators.conjugate_gradient import conjugate_gradient
-from napari_lossguide.operators.fourier import fft2c, ifft2c
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,10 +28,9 @@ def solve(
     """
     eigenvalues = A.eigenvalues(real=not b.is_complex())
     if eigenvalues is not None:
-        x = ifft2c(inverse(eigenvalues, damping) * fft2c(b))
-        return x if b.is_complex() else x.real
+        return filtered(b, inverse(eigenvalues, damping))
     return conjugate_gradient(
-        lambda v: damping * v + A.normal(v), b, torch.zeros_like(b), max_iter=max_iter, tolerance=tolerance, floor=floor
+        lambda v: damping * v + A.normal(v), b, b * 0, max_iter=max_iter, tolerance=tolerance, floor=floor
     )
 
 
@@ -60,4 +56,12 @@ def fit(
 def inverse(eigenvalues: Tensor, damping: float) -> Tensor:
     """1 / (damping + eigenvalue), 0 where that is not defined."""
     total = damping + eigenvalues
-    return torch.where(total > 0, 1 / total, 0.0)
+    return (1 / total).where(total > 0, total * 0)
+
+
+def filtered(x: Tensor, gain: Tensor) -> Tensor:
+    """Images x (B, ny, nx), real or complex, with every frequency multiplied by its gain (ny, nx)."""
+    from napari_lossguide.operators.fourier import fft2c, ifft2c  # loads torch, which forms do without
+
+    out = ifft2c(gain * fft2c(x))
+    return out if x.is_complex() else out.real
