@@ -40,9 +40,9 @@ def main() -> None:
 
     turn(2)
     for name in ("K-space", "Mask"):
-        demo._raise(name)
+        demo.show(name)
         take(name.replace("-", "").lower())
-    demo._raise("Reconstruct")
+    demo.show("Reconstruct")
     demo.start()
     dock = demo.reconstruct
     while not ended:

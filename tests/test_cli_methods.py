@@ -11,7 +11,7 @@ from test_cli import SIZE, error_of, make_prior
 
 from napari_lossguide.cli import main
 from napari_lossguide.data.phantoms import shepp_logan, simulate
-from napari_lossguide.guidance.extra_losses import LossTerm
+from napari_lossguide.guidance.loss_terms import LossTerm
 from napari_lossguide.recon.methods import GUIDANCES, METHODS, SAMPLERS, SCHEDULES, combinations, method
 from napari_lossguide.recon.problem import noise_from_scan
 from napari_lossguide.recon.recipe import Recipe

@@ -11,10 +11,10 @@ from tiny import collect, tiny_scan, tiny_unet
 
 from napari_lossguide import reconstruct
 from napari_lossguide.guidance.base import Guidance
-from napari_lossguide.guidance.extra_losses import (
+from napari_lossguide.guidance.extra_losses import WithLosses
+from napari_lossguide.guidance.loss_terms import (
     EDGE,
     LossTerm,
-    WithLosses,
     outside,
     region_residual,
     total_variation,

@@ -8,7 +8,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QAbstractButton, QComboBox, QSpinBox, QToolButton
 
 from napari_lossguide.data.phantoms import shepp_logan, simulate
-from napari_lossguide.guidance.extra_losses import LossTerm
+from napari_lossguide.guidance.loss_terms import LossTerm
 from napari_lossguide.masks import MaskRecipe
 from napari_lossguide.recon.methods import GROUPS, METHODS, combinations, group, method
 from napari_lossguide.recon.recipe import Recipe

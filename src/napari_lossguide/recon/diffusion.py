@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from napari_lossguide.guidance.base import Guidance
-from napari_lossguide.guidance.extra_losses import Loss, WithLosses
+from napari_lossguide.guidance.extra_losses import WithLosses
+from napari_lossguide.guidance.loss_terms import Loss
 from napari_lossguide.priors.load import load_prior
 from napari_lossguide.recon.methods import Method
 from napari_lossguide.recon.recipe import Recipe

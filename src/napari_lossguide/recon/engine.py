@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from napari_lossguide.data.kdata import KData
-from napari_lossguide.guidance.extra_losses import Loss
+from napari_lossguide.guidance.loss_terms import Loss
 from napari_lossguide.recon.drive import cancellable, last_of
 from napari_lossguide.recon.live import Live
 from napari_lossguide.recon.recipe import Recipe

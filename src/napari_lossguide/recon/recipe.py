@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from napari_lossguide import __version__
-from napari_lossguide.guidance.extra_losses import LossTerm
+from napari_lossguide.guidance.loss_terms import LossTerm
 from napari_lossguide.masks import MaskRecipe
 from napari_lossguide.recon.live import Change
 from napari_lossguide.recon.methods import PARTS, Method, first_complaint, method

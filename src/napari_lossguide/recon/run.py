@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from napari_lossguide.data.kdata import KData
-from napari_lossguide.guidance.extra_losses import Loss
+from napari_lossguide.guidance.loss_terms import Loss
 from napari_lossguide.recon.classical import classical_steps
 from napari_lossguide.recon.diffusion import SampleNoise, diffusion_steps, open_prior
 from napari_lossguide.recon.live import Live

@@ -54,7 +54,7 @@ class Demo(QObject):
         mask: MaskDock = self.docks["Mask"]
         mask.kind.setCurrentIndex(mask.kind.findData(MASK_KIND))
         mask.form.set_values(MASK)
-        self._raise("Reconstruct")
+        self.show("Reconstruct")
         viewer.reset_view()
 
     def start(self) -> None:
@@ -83,9 +83,10 @@ class Demo(QObject):
         compare: CompareDock = self.docks["Compare"]
         compare.add_reference()
         compare.toggle.setChecked(True)
-        self._raise("Compare")
+        self.show("Compare")
 
-    def _raise(self, name: str) -> None:
+    def show(self, name: str) -> None:
+        """Bring a dock to the front."""
         frame: QDockWidget = self._frames[name]
         frame.show()
         frame.raise_()

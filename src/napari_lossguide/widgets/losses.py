@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QFrame, QHBoxLayout, QPushButton, QToolButton, QVBoxLayout, QWidget
 
-from napari_lossguide.guidance.extra_losses import LossTerm
+from napari_lossguide.guidance.loss_terms import LossTerm
 from napari_lossguide.recon.methods import first_complaint
 from napari_lossguide.types import InvalidInput
 from napari_lossguide.widgets.forms import ParamsForm
