@@ -129,7 +129,7 @@ def test_a_guidance_that_gives_way_is_named(settings, dock):
     assert settings.combine.guidance.currentData() == "proximal"
     sentence = settings.combine.note.sentence
     assert "'Posterior sampling (DPS)' does not go with this sampler" in sentence
-    assert "Decoupled annealing lets only the network's estimate be corrected" in sentence
+    assert "Decoupled annealing lets only the network's estimate and the fresh noise of a step be corrected" in sentence
     choose(settings.combine.guidance, "draw")
     assert "does not go" not in settings.combine.note.sentence
     assert settings.recipe().method == "karras+decoupled+draw"

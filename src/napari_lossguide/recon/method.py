@@ -139,7 +139,7 @@ PLACES = {
     "state": "the noisy image before the network",
     "estimate": "the network's estimate",
     "gradient": "the network's estimate through its Jacobian",
-    "noise": "the estimate together with the fresh noise of a step",
+    "noise": "the fresh noise of a step",
     "next": "the noisy image after a step",
     "langevin": "the Langevin step itself",
 }
