@@ -15,6 +15,7 @@ from napari_lossguide.recon.live import Live
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.recon.result import Progress, Result
 from napari_lossguide.recon.run import Run
+from napari_lossguide.recon.tape import Tape
 from napari_lossguide.types import Denoiser
 
 
@@ -27,6 +28,7 @@ def reconstruction(
     live: Live | None = None,
     denoiser: Denoiser | None = None,
     losses: Sequence[Loss] = (),
+    tape: Tape | None = None,
 ) -> Generator[Progress, None, Result]:
     """Run a recipe step by step.
 
@@ -40,6 +42,8 @@ def reconstruction(
     denoiser : in the place of the recipe's prior.
     losses : functions of the estimates (B, ny, nx), in scaled units, to losses (B,), beside the recipe's; a recipe
         cannot keep them.
+    tape : records the run, so that it can be looked at again and branched; one that is a branch plays what it knows.
+        Methods without a prior record nothing.
 
     Yields
     ------
@@ -56,7 +60,8 @@ def reconstruction(
     Diverged
         When an estimate is not finite.
     """
-    return (yield from cancellable(Run(kdata, recipe, maps, device, live or Live(recipe.changes), denoiser, losses)))
+    live = live or Live(recipe.changes)
+    return (yield from cancellable(Run(kdata, recipe, maps, device, live, denoiser, losses, tape)))
 
 
 def reconstruct(

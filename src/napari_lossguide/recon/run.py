@@ -21,6 +21,7 @@ from napari_lossguide.recon.problem import check_maps, coil_maps, data_residual,
 from napari_lossguide.recon.provenance import classifier_facts, provenance
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.recon.result import Progress, Result
+from napari_lossguide.recon.tape import Tape
 from napari_lossguide.types import Denoiser, Diverged, InvalidInput, Problem, Step
 
 
@@ -60,9 +61,10 @@ class Run:
         live: Live,
         denoiser: Denoiser | None,
         losses: Sequence[Loss],
+        tape: Tape | None = None,
     ) -> None:
         self.start = time.perf_counter()
-        self.live, self.losses = live, losses
+        self.live, self.losses, self.tape = live, losses, tape
         self.chosen = method(recipe.method)
         self.device = choose_device(device)
         self.kdata = kdata if recipe.mask is None else kdata.undersample(recipe.mask.make(kdata.image_shape))
@@ -82,7 +84,8 @@ class Run:
                 "network and the step."
             )
         live.declare({n: self.chosen.limits(n) for n in self.chosen.live_knobs})
-        self.denoiser = (denoiser or open_prior(recipe, self.device)) if self.chosen.needs_prior else None
+        opened = (denoiser or open_prior(recipe, self.device)) if self.chosen.needs_prior else None
+        self.denoiser = opened if tape is None or opened is None else tape.listen(opened)
         sha = self.denoiser.info.sha256 if self.denoiser is not None else ""
         self.recipe = recipe.model_copy(update={"image": "real" if self.real else "complex", "prior_sha256": sha})
         shape = (kdata.n_slices, recipe.samples if self.chosen.needs_prior else 1, *kdata.image_shape)
@@ -180,11 +183,16 @@ class Run:
             last = np.abs(self.samples[index, batch.start])
             self.done_steps = first + step.index + 1
             self.nfe = before + step.nfe
+            if self.tape is not None and self.denoiser is not None:
+                state, estimate = magnitude(step.x[0], problem.scale), magnitude(step.x0[0], problem.scale)
+                self.tape.mark(self.done_steps, index, step.sigma, state, estimate)
             yield self.progress(index, problem, step)
 
     def halves(self, index: int, problem: Problem, batch: range) -> Iterator[Progress]:
         """A batch that memory does not hold, in two parts: no sample depends on what else is in its batch."""
         self.split += 1
+        if self.tape is not None:
+            self.tape.split = True
         middle = batch.start + len(batch) // 2
         yield from self.batch_steps(index, problem, range(batch.start, middle))
         yield from self.batch_steps(index, problem, range(middle, batch.stop))
