@@ -125,8 +125,8 @@ class Tape:
         """
         if self.split:
             raise InvalidInput(
-                "This run cannot be gone back to: a batch was too large for the memory and was split. Run it again with "
-                "a smaller batch."
+                "This run cannot be gone back to: a batch was too large for the memory and was split. Run it again "
+                "with a smaller batch."
             )
         if not 0 <= step <= len(self.frames):
             raise InvalidInput(f"step = {step} cannot be gone back to; the run has the steps 0 ... {len(self.frames)}.")
