@@ -60,6 +60,7 @@ def loaded_by(code: str, names: tuple[str, ...]) -> list[str]:
         "recon.methods",
         "recon.recipe",
         "recon.live",
+        "recon.tape",
         "recon.result",
         "recon.samples",
         "data.montage",

@@ -9,7 +9,7 @@ from napari_lossguide.recon.engine import reconstruction
 from napari_lossguide.recon.live import Change
 from napari_lossguide.recon.methods import METHODS
 from napari_lossguide.recon.recipe import Recipe
-from napari_lossguide.recon.tape import Store, Tape
+from napari_lossguide.recon.tape import Store, Tape, branched, knobs_of
 from napari_lossguide.types import InvalidInput
 
 STEPS = 8
@@ -157,3 +157,18 @@ def test_classical_methods_record_nothing():
     tape = Tape()
     collect(reconstruction(tiny_scan(), Recipe.for_method("cg-sense"), device="cpu", tape=tape))
     assert tape.frames == [] and tape.answers == []
+
+
+def test_a_branchs_recipe_keeps_the_changes_before_it_and_turns_what_differs():
+    early, late = (Change(step=s, name="guidance.gamma", value=v) for s, v in ((2, 3.0), (6, 9.0)))
+    recipe = Recipe.for_method("prox-ddim", steps=8).model_copy(update={"changes": (early, late)})
+    assert knobs_of(recipe) == {"sampler.eta": 1.0, "guidance.gamma": 1.0}
+    same = branched(recipe, 4, {"sampler.eta": 1.0, "guidance.gamma": 3.0})
+    assert same.changes == (early,)
+    other = branched(recipe, 4, {"sampler.eta": 0.5, "guidance.gamma": 1.0})
+    assert other.changes == (
+        early,
+        Change(step=4, name="sampler.eta", value=0.5),
+        Change(step=4, name="guidance.gamma", value=1.0),
+    )
+    assert branched(recipe, 2, {"guidance.gamma": 1.0}).changes == ()  # step 2 is the third

@@ -24,12 +24,12 @@ class FakeEngine:
         self.steps, self.wait, self.error = steps, wait, error
         self.closed, self.used, self.calls = [], [], []
 
-    def __call__(self, kdata, recipe, device, live, say):
+    def __call__(self, kdata, recipe, device, live, tape, say):
         self.calls.append((kdata, recipe, device))
         say("Loading PyTorch…")
-        return self._walk(kdata, recipe, live)
+        return self._walk(kdata, recipe, live, tape)
 
-    def _walk(self, kdata, recipe, live):
+    def _walk(self, kdata, recipe, live, tape):
         live.declare({"guidance.gamma": (0.0, 1000.0), "sampler.eta": (0.0, 1.0)})
         image = np.zeros((kdata.n_slices, *kdata.image_shape), np.complex64)
         trace, status = [], "done"
@@ -43,6 +43,7 @@ class FakeEngine:
                     raise self.error
                 image[index] = step
                 trace.append({"step": step, "slice": index})
+                tape.mark(step, index, 10.0 / step, np.abs(image[index]) + 100, np.abs(image[index]))
                 yield self._progress(step, index, kdata, image[index].copy())
         except Cancelled:
             status = "cancelled"

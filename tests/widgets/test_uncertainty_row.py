@@ -14,6 +14,7 @@ from napari_lossguide.data.phantoms import shepp_logan, simulate
 from napari_lossguide.recon.live import Live
 from napari_lossguide.recon.recalibration import Conditions, calibrate
 from napari_lossguide.recon.recipe import Recipe
+from napari_lossguide.recon.tape import Tape
 from napari_lossguide.recon.uncertainty import spread
 from napari_lossguide.widgets import layers, reconstruct_dock, views
 from napari_lossguide.widgets.compare_dock import is_comparable
@@ -46,7 +47,7 @@ def make_result(kdata, method="prox-ddim", seed=0, wrong=0.3):
     """A result whose samples are `wrong` times as far apart as they are from the truth."""
     rng = np.random.default_rng(seed)
     recipe = Recipe.for_method(method, samples=COUNT, image="real")
-    steps = FakeEngine(steps=1, wait=0)(kdata, recipe, "cpu", Live(), print)
+    steps = FakeEngine(steps=1, wait=0)(kdata, recipe, "cpu", Live(), Tape(), print)
     while True:
         try:
             next(steps)

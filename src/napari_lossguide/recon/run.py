@@ -15,6 +15,7 @@ from napari_lossguide.data.kdata import KData
 from napari_lossguide.guidance.loss_terms import Loss
 from napari_lossguide.recon.classical import classical_steps
 from napari_lossguide.recon.diffusion import SampleNoise, diffusion_steps, open_prior
+from napari_lossguide.recon.listening import Listening
 from napari_lossguide.recon.live import Live
 from napari_lossguide.recon.methods import method
 from napari_lossguide.recon.problem import check_maps, coil_maps, data_residual, make_problem
@@ -85,7 +86,7 @@ class Run:
             )
         live.declare({n: self.chosen.limits(n) for n in self.chosen.live_knobs})
         opened = (denoiser or open_prior(recipe, self.device)) if self.chosen.needs_prior else None
-        self.denoiser = opened if tape is None or opened is None else tape.listen(opened)
+        self.denoiser = opened if tape is None or opened is None else Listening(opened, tape)
         sha = self.denoiser.info.sha256 if self.denoiser is not None else ""
         self.recipe = recipe.model_copy(update={"image": "real" if self.real else "complex", "prior_sha256": sha})
         shape = (kdata.n_slices, recipe.samples if self.chosen.needs_prior else 1, *kdata.image_shape)

@@ -9,26 +9,25 @@ is the run that its recipe describes, bit by bit: the parent's recipe with other
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from napari_lossguide.recon.live import Change
+from napari_lossguide.recon.methods import method
+from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.types import InvalidInput
-
-if TYPE_CHECKING:
-    from napari_lossguide.types import Denoiser
 
 MEMORY = 256 * 2**20
 """Bytes that a tape keeps in memory; what comes later goes to a file that ends with the tape."""
 
 
 class Store:
-    """Arrays by number: the first ones in memory, the later ones in a temporary file.
+    """Arrays by number: the first ones in memory, the later ones in a temporary file. Safe between threads.
 
     Parameters
     ----------
@@ -39,6 +38,7 @@ class Store:
         self.left = memory
         self.kept: list[NDArray[Any] | tuple[int, tuple[int, ...], np.dtype[Any]]] = []
         self.file: Any = None
+        self.lock = threading.Lock()
 
     def put(self, array: NDArray[Any]) -> int:
         """Keep an array; its number.
@@ -49,6 +49,10 @@ class Store:
             If the disk is full.
         """
         array = np.require(array, requirements="C")
+        with self.lock:
+            return self._put(array)
+
+    def _put(self, array: NDArray[Any]) -> int:
         if array.nbytes <= self.left:
             self.left -= array.nbytes
             self.kept.append(array)
@@ -66,9 +70,10 @@ class Store:
         if isinstance(kept, np.ndarray):
             return kept
         place, shape, dtype = kept
-        self.file.seek(place)
         count = int(np.prod(shape))
-        return np.frombuffer(self.file.read(count * dtype.itemsize), dtype, count).reshape(shape)
+        with self.lock:
+            self.file.seek(place)
+            return np.frombuffer(self.file.read(count * dtype.itemsize), dtype, count).reshape(shape)
 
 
 @dataclass(frozen=True)
@@ -113,6 +118,7 @@ class Tape:
         self.answers: list[Answer] = []
         self.frames: list[Frame] = []
         self.position = self.known = 0
+        self.stopped = False  # no room for more
         self.split = False  # a batch was too large for the memory, and was asked again in parts
 
     def branch(self, step: int) -> Tape:
@@ -136,14 +142,19 @@ class Tape:
         out.answers = self.answers[: out.known]
         return out
 
-    def listen(self, denoiser: Denoiser) -> Denoiser:
-        """The denoiser, with its answers recorded, or played while they are known."""
-        return _Listening(denoiser, self)
-
     def mark(self, step: int, index: int, sigma: float, state: NDArray[Any], estimate: NDArray[Any]) -> None:
         """A step is done."""
-        images = (self.store.put(state), self.store.put(estimate))
-        self.frames.append(Frame(step, index, sigma, self.position, *images))
+        images = [self.keep(state), self.keep(estimate)]
+        if not self.stopped:
+            self.frames.append(Frame(step, index, sigma, self.position, *images))
+
+    def keep(self, array: NDArray[Any]) -> int:
+        """Put an array into the store. A full disk ends the recording, not the run."""
+        try:
+            return self.store.put(array)
+        except OSError:
+            self.stopped = True
+            return -1
 
     def image(self, step: int, *, state: bool) -> NDArray[np.float32]:
         """The noisy state or the estimate after a step (from 1), magnitude float32 (ny, nx)."""
@@ -151,53 +162,23 @@ class Tape:
         return self.store.get(frame.state if state else frame.estimate)
 
 
-class _Listening:
-    """A denoiser with a tape."""
+def branched(recipe: Recipe, step: int, knobs: Mapping[str, float]) -> Recipe:
+    """The recipe of a branch: a run's own changes up to a step (from 1, 0 is the start), and these knobs from there on.
 
-    def __init__(self, denoiser: Denoiser, tape: Tape) -> None:
-        self.denoiser, self.tape, self.info = denoiser, tape, denoiser.info
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.denoiser, name)
-
-    def __call__(self, x: Tensor, sigma: float) -> Tensor:
-        tape = self.tape
-        if tape.position < tape.known:
-            tape.position += 1
-            return self.played(x, tape.answers[tape.position - 1])
-        gradients: list[int] = []
-        wanted = torch.is_grad_enabled() and x.requires_grad
-        if wanted:
-            x = x.view_as(x)  # a gradient that arrives here came through the network
-            x.register_hook(lambda g: gradients.append(tape.store.put(g.cpu().numpy())))
-        d = self.denoiser(x, sigma)
-        tape.answers.append(Answer(tape.store.put(d.detach().cpu().numpy()), gradients))
-        tape.position += 1
-        return d
-
-    def played(self, x: Tensor, answer: Answer) -> Tensor:
-        """What was said before, with its gradient if that is asked for."""
-
-        def again(number: int) -> Tensor:
-            return torch.from_numpy(self.tape.store.get(number).copy()).to(x.device)
-
-        d = again(answer.estimate)
-        if d.shape != x.shape:
-            raise RuntimeError("A tape was played to another run than its own.")
-        if torch.is_grad_enabled() and x.requires_grad:
-            played: Tensor = _Played.apply(x, d, lambda: again(answer.gradients[0]))
-            return played
-        return d
+    Parameters
+    ----------
+    recipe : of the run, with the changes that took effect.
+    step : after which the branch begins.
+    knobs : values by full name; those that the run had anyway are no change.
+    """
+    before = [change for change in recipe.changes if change.step < step]
+    now = {f"{part}.{name}": v for part in ("sampler", "guidance") for name, v in getattr(recipe, part).items()}
+    now |= {change.name: change.value for change in before}
+    fresh = [Change(step=step, name=name, value=value) for name, value in knobs.items() if now[name] != value]
+    return recipe.model_copy(update={"changes": (*before, *fresh)})
 
 
-class _Played(torch.autograd.Function):
-    """d as a function of x whose gradient is known."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, d: Tensor, gradient: Callable[[], Tensor]) -> Tensor:
-        ctx.gradient = gradient
-        return d
-
-    @staticmethod
-    def backward(ctx: Any, _: Tensor) -> Any:
-        return ctx.gradient(), None, None
+def knobs_of(recipe: Recipe) -> dict[str, float]:
+    """What a recipe says of the live knobs of its method, by full name, changes left out."""
+    parts = {"sampler": recipe.sampler, "guidance": recipe.guidance}
+    return {name: parts[name.split(".")[0]][name.split(".")[1]] for name in method(recipe.method).live_knobs}

@@ -15,14 +15,18 @@ from napari_lossguide.recon.live import Live
 from napari_lossguide.recon.methods import method
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.recon.result import Progress, Result
+from napari_lossguide.recon.tape import Tape
+from napari_lossguide.types import InvalidInput
 from napari_lossguide.widgets import layers
 from napari_lossguide.widgets.failure import Failure
+from napari_lossguide.widgets.history import History
 from napari_lossguide.widgets.panel import Panel
 from napari_lossguide.widgets.recipe_row import RecipeRow, same_but_live
 from napari_lossguide.widgets.reconstruct_settings import ReconstructSettings
 from napari_lossguide.widgets.result_layers import PREVIEW, RunPreview, show_result, summary
 from napari_lossguide.widgets.run_panel import RunPanel
 from napari_lossguide.widgets.smooth import load_torch
+from napari_lossguide.widgets.timeline import Timeline
 from napari_lossguide.widgets.uncertainty_row import UncertaintyRow
 from napari_lossguide.widgets.views import held
 from napari_lossguide.widgets.worker import Job, Point, Preview
@@ -31,7 +35,7 @@ FIRST_PAINT = 100  # milliseconds for the canvas to draw the new layer before a 
 
 
 def start_reconstruction(
-    kdata: KData, recipe: Recipe, device: str, live: Live, say: Callable[[str], None]
+    kdata: KData, recipe: Recipe, device: str, live: Live, tape: Tape, say: Callable[[str], None]
 ) -> Generator[Progress, None, Result]:
     """Start the engine; called in the worker thread, which is where torch is loaded."""
     if "torch" not in sys.modules:
@@ -40,7 +44,7 @@ def start_reconstruction(
     from napari_lossguide.recon.engine import reconstruction
 
     say("Preparing coil maps…" if kdata.n_coils > 1 else "Preparing…")
-    return reconstruction(kdata, recipe, device=device, live=live)
+    return reconstruction(kdata, recipe, device=device, live=live, tape=tape)
 
 
 class ReconstructDock(Panel):
@@ -64,12 +68,13 @@ class ReconstructDock(Panel):
         super().__init__()
         self._viewer = napari_viewer
         self.settings = ReconstructSettings(self, napari_viewer)
-        self.panel = RunPanel()
+        self.panel, self.timeline = RunPanel(), Timeline()
         self.uncertainty = UncertaintyRow(napari_viewer, self.attempt)
         self._job: Job | None = None
         self._live: Live | None = None
         self._preview: RunPreview | None = None
-        self._running: tuple[KData, Recipe] | None = None
+        self._history: History | None = None
+        self._branch: History | None = None  # waits for the end of the run that it branches from
         self._last: tuple[Recipe, Recipe] | None = None  # as it was started, as it came out
         self._stoppers: list[Callable[[], bool]] = []
         self.destroyed.connect(partial(_stop_all, self._stoppers))
@@ -90,7 +95,21 @@ class ReconstructDock(Panel):
         """Run what the form says."""
         if not self.running:
             with self.attempt():
-                self._begin(self.settings.kdata(), self.settings.recipe())
+                self._begin(History(self.settings.kdata(), self.settings.points(), self.settings.recipe()))
+
+    def branch(self, step: int) -> None:
+        """Go on from a step of the last run, or of the paused one, with the live knobs as they are now."""
+        with self.attempt():
+            if self._history is None:
+                raise InvalidInput("There is no run to branch from yet.")
+            if self._live is not None:
+                self._history.changes = self._live.changes
+            branch = self._history.branch(step, self.settings.recipe())
+            if not self.running:
+                self._begin(branch)
+            elif self._live is not None and self._live.paused:
+                self._branch = branch
+                self.cancel()
 
     def cancel(self) -> None:
         """End the run at the next step; the previous results stay."""
@@ -141,10 +160,11 @@ class ReconstructDock(Panel):
     def _points_of(self, made: MaskRecipe | None) -> np.ndarray | None:
         return None if made is None else made.make(self.settings.kdata().image_shape)
 
-    def _begin(self, kdata: KData, recipe: Recipe) -> None:
-        points = self.settings.points()
-        self._running, self._preview, self._live = (kdata, recipe), None, Live(recipe.changes)
-        start = partial(start_reconstruction, kdata, recipe, self.settings.device.currentData(), self._live)
+    def _begin(self, history: History) -> None:
+        kdata, recipe, points = history.kdata, history.recipe, history.points
+        self._history, self._preview, self._live = history, None, Live(recipe.changes)
+        device = self.settings.device.currentData()
+        start = partial(start_reconstruction, kdata, recipe, device, self._live, history.tape)
         title = f"{method(recipe.method).title} of {kdata.name}"
         self._job = Job(start, self._live, title=title, preview=self.panel.preview.isChecked(), parent=self)
         self._stoppers[:] = [self._job.stopper]
@@ -154,6 +174,8 @@ class ReconstructDock(Panel):
         self._job.ended.connect(self._end)
         self.settings.set_running(True)
         self.panel.begin("Starting…")
+        self.timeline.begin(recorded=method(recipe.method).needs_prior)
+        self._offer_branch()
         # The window answers between the click, the zero-filled image, its layer and the first step.
         self.after(0, partial(self._prepare_preview, kdata, points)).start()
 
@@ -170,6 +192,7 @@ class ReconstructDock(Panel):
     def _show_points(self, points: list[Point]) -> None:
         if self._live is not None:
             self.panel.show_points(points, self._live.changes)
+            self._show_frames()
 
     def _show_preview(self, preview: Preview) -> None:
         if self._preview is not None:
@@ -179,6 +202,8 @@ class ReconstructDock(Panel):
         assert self._job is not None
         self._stoppers.clear()
         self._job.deleteLater()
+        if self._history is not None and self._live is not None:
+            self._history.changes = self._live.changes
         self._job = self._live = None
         self.settings.set_running(False)
         self.panel.finish()
@@ -189,6 +214,12 @@ class ReconstructDock(Panel):
                 self._show_cancelled(outcome)
             else:
                 self._show_result(outcome)
+        self._show_frames()
+        self._offer_branch()
+        following, self._branch = self._branch, None
+        if following is not None:
+            self._begin(following)
+            return
         finished = isinstance(outcome, Result) and outcome.status == "done"
         self.done.emit("" if finished else self.status.sentence or "Cancelled.")
 
@@ -209,10 +240,11 @@ class ReconstructDock(Panel):
             self.status.show_text(f"Cancelled after step {done}; '{PREVIEW}' shows the last estimate, not a result.")
 
     def _show_result(self, result: Result) -> None:
-        assert self._running is not None and self._preview is not None
-        kdata, recipe = self._running
-        self._last = recipe, result.recipe
-        top = show_result(self._viewer, result, kdata, phase=self.settings.phase.isChecked(), preview=self._preview)
+        assert self._history is not None and self._preview is not None
+        history, phase = self._history, self.settings.phase.isChecked()
+        kdata = history.kdata
+        self._last = history.recipe, result.recipe
+        top = show_result(self._viewer, result, kdata, phase=phase, preview=self._preview, at=history.at)
         self.uncertainty.judge(result, kdata, held(top)["name"])
         self.panel.where.setText("Done")
         self.status.setToolTip("")
@@ -228,6 +260,20 @@ class ReconstructDock(Panel):
     def _pause(self, paused: bool) -> None:
         if self._live is not None:
             (self._live.pause if paused else self._live.resume)()
+            self._offer_branch()
+
+    def _show_frames(self) -> None:
+        if self._history is not None:
+            self.timeline.show_frames(list(self._history.tape.frames))
+
+    def _offer_branch(self) -> None:
+        waits = self.running and not (self._live is not None and self._live.paused)
+        self.timeline.allow_branch("Pause the run, or wait for its end, to branch from one of its steps." * waits)
+
+    def _scrub(self, step: int, what: str) -> None:
+        if self._history is not None:
+            with self.attempt():
+                self._history.show(self._viewer, step, what)
 
     def _watch(self, enabled: bool) -> None:
         if self._job is not None:
@@ -241,12 +287,15 @@ class ReconstructDock(Panel):
         self.body.addWidget(RecipeRow(self.recipe, self.load_recipe, self.status.show_text, self.attempt))
         self.body.addStretch(1)
         self.layout().insertWidget(1, self.panel)
-        self.layout().insertWidget(2, self.uncertainty)
+        self.layout().insertWidget(2, self.timeline)
+        self.layout().insertWidget(3, self.uncertainty)
         self.listen(self._viewer.events.theme, self._follow_theme)
         self._follow_theme()
         self.panel.run.connect(self.start)
         self.panel.cancel.connect(self.cancel)
         self.panel.paused.connect(self._pause)
+        self.timeline.scrubbed.connect(self._scrub)
+        self.timeline.branch.connect(self.branch)
         self.panel.preview.toggled.connect(self._watch)
         self.settings.live_changed.connect(self._turn)
         for refused in (self.settings.prior.refused, self.settings.beside.region.failed):

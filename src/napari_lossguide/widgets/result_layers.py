@@ -94,7 +94,13 @@ def run_limits(kdata: KData, mask: np.ndarray) -> tuple[float, float]:
 
 
 def show_result(
-    viewer: Any, result: Result, kdata: KData, *, phase: bool = False, preview: RunPreview | None = None
+    viewer: Any,
+    result: Result,
+    kdata: KData,
+    *,
+    phase: bool = False,
+    preview: RunPreview | None = None,
+    at: int | None = None,
 ) -> Image:
     """Add the layers of a result; earlier results stay.
 
@@ -105,13 +111,14 @@ def show_result(
     kdata : its input.
     phase : add the phase too.
     preview : of the run; its layer becomes the result's.
+    at : the step that the run branched from.
 
     Returns
     -------
     Image
         The magnitude. Phase and standard deviation are hidden at first.
     """
-    name = _unused_name(viewer, result_name(result.recipe, kdata))
+    name = _unused_name(viewer, result_name(result.recipe, kdata, at))
     facts = {"residual": result.residual, "seconds": result.seconds, "nfe": result.nfe, "source": kdata.name}
     hidden: list[tuple[str, np.ndarray, str, str]] = []
     note = spread_note(result.recipe)
@@ -160,14 +167,16 @@ def show_reference(viewer: Any, kdata: KData) -> Image | None:
     )
 
 
-def result_name(recipe: Recipe, kdata: KData) -> str:
-    """What the layer of a result is called: method and seed."""
+def result_name(recipe: Recipe, kdata: KData, at: int | None = None) -> str:
+    """What the layer of a result is called: method and seed, and the step that it branched from."""
     chosen = method(recipe.method)
     title = chosen.title.removesuffix(" (default)")
     if chosen.needs_prior:
         title += f", seed {recipe.seed}"
     if chosen.needs_prior and recipe.samples > 1:
         title += f", mean of {recipe.samples}"
+    if at is not None:
+        title += f", branch at {at}"
     return labelled(title, kdata)
 
 

@@ -1,0 +1,77 @@
+"""What the Reconstruct dock keeps of its last run: the recording, how it looks, and the recipe of a branch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from napari.layers import Image
+
+from napari_lossguide.data.kdata import KData
+from napari_lossguide.recon.live import Change
+from napari_lossguide.recon.recipe import Recipe
+from napari_lossguide.recon.tape import Tape, branched, knobs_of
+from napari_lossguide.types import InvalidInput
+from napari_lossguide.widgets import layers
+from napari_lossguide.widgets.recipe_row import same_but_live
+from napari_lossguide.widgets.result_layers import labelled, run_limits
+from napari_lossguide.widgets.views import held
+
+LAYER = "Timeline"
+
+
+@dataclass
+class History:
+    """A run that is recorded.
+
+    Attributes
+    ----------
+    kdata, points : what is reconstructed, and the points that are used, bool (ny, nx).
+    recipe : as it was started.
+    tape : its recording.
+    changes : of knobs, as far as they took effect.
+    at : the step that it branches from; None of a run of its own.
+    """
+
+    kdata: KData
+    points: np.ndarray
+    recipe: Recipe
+    tape: Tape = field(default_factory=Tape)
+    changes: tuple[Change, ...] = ()
+    at: int | None = None
+
+    def show(self, viewer: Any, step: int, what: str) -> Image:
+        """Show a step (from 1) in the timeline's layer; the noisy state has its own contrast."""
+        image = self.tape.image(step, state=what == "state")
+        low, high = run_limits(self.kdata, self.points)
+        layer = layers.find_layer(viewer, "timeline", labelled(LAYER, self.kdata))
+        renew = layer is not None and held(layer).get("what") != what
+        limits = (low, high) if what == "estimate" else (0.0, max(high, float(np.percentile(image, 99.5))))
+        return layers.show_image(
+            viewer,
+            image,
+            name=labelled(LAYER, self.kdata),
+            role="timeline",
+            scale=self.kdata.spacing,
+            metadata={"simulated": self.kdata.simulated, "step": step, "what": what},
+            contrast_limits=limits,
+            renew=renew,
+        )
+
+    def branch(self, step: int, shown: Recipe) -> History:
+        """A run that goes on after a step with the live knobs of a form.
+
+        Raises
+        ------
+        InvalidInput
+            If the form differs in more than live knobs, which a run cannot change on its way.
+        """
+        if not same_but_live(shown, self.recipe):
+            raise InvalidInput(
+                "A branch can differ from its run in live knobs alone; the settings differ in more. Set them back, or "
+                "press Run to start anew."
+            )
+        whole = self.recipe.model_copy(update={"changes": self.changes})
+        recipe = branched(whole, step, knobs_of(shown))
+        return History(self.kdata, self.points, recipe, self.tape.branch(step), at=step)

@@ -1,0 +1,109 @@
+"""The timeline of a run: every step can be looked at again, and a branch can go on from it with other knobs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSlider, QVBoxLayout, QWidget
+
+from napari_lossguide.widgets.boxes import ComboBox
+
+if TYPE_CHECKING:
+    from napari_lossguide.recon.tape import Frame
+
+WHAT = {
+    "estimate": ("Estimate", "What the method takes for the image after this step."),
+    "state": ("Noisy state", "The noisy image that the step leaves, which the next one starts from."),
+}
+
+
+class Timeline(QWidget):
+    """Slider over the recorded steps.
+
+    Attributes
+    ----------
+    scrubbed : signal ``(step, what)``, a step from 1 and "estimate" or "state"; when a person moves the slider.
+    branch : signal ``(step)``.
+    """
+
+    scrubbed = Signal(int, str)
+    branch = Signal(int)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._frames: list[Frame] = []
+        self.slider, self.where = QSlider(Qt.Orientation.Horizontal), QLabel()
+        self.what, self.button = ComboBox(), QPushButton("Branch from here")
+        self._build()
+        self.hide()
+
+    @property
+    def step(self) -> int:
+        """The step that is looked at, from 1."""
+        return self.slider.value()
+
+    def begin(self, recorded: bool) -> None:
+        """A run starts; nothing is recorded yet, or nothing ever will be."""
+        self._frames = []
+        self.slider.setRange(0, 0)
+        self.where.setText("")
+        self.setVisible(recorded)
+        self.setEnabled(False)
+
+    def show_frames(self, frames: list[Frame]) -> None:
+        """Offer these steps; the last one is looked at, unless a person looks at another one of them."""
+        followed = self.step >= len(self._frames)
+        self._frames = frames
+        if frames:
+            self.setEnabled(True)
+            blocked = self.slider.blockSignals(True)
+            self.slider.setRange(1, len(frames))
+            if followed:
+                self.slider.setValue(len(frames))
+            self.slider.blockSignals(blocked)
+            self._say()
+
+    def allow_branch(self, why_not: str) -> None:
+        """Offer the branch, or say why there is none."""
+        self.button.setEnabled(not why_not)
+        self.button.setToolTip(
+            why_not
+            or "Go on from this step with the live knobs as they are set now. The steps before come from the recording "
+            "and cost nothing; the branch becomes a result of its own, and its recipe repeats it bit by bit."
+        )
+
+    def _build(self) -> None:
+        self.slider.setAccessibleName("Timeline")
+        self.slider.setToolTip("Look at any step of the last run again, in the layer 'Timeline'.")
+        self.slider.setPageStep(5)
+        self.what.setAccessibleName("Timeline shows")
+        for key, (title, tip) in WHAT.items():
+            self.what.addItem(title, key)
+            self.what.setItemData(self.what.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
+        self.where.setAccessibleName("Step looked at")
+        self.allow_branch("")
+        above, below = QHBoxLayout(), QHBoxLayout()
+        above.addWidget(self.slider, 1)
+        above.addWidget(self.where)
+        below.addWidget(self.what, 1)
+        below.addWidget(self.button)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(8, 0, 8, 4)
+        layout.setSpacing(4)
+        layout.addLayout(above)
+        layout.addLayout(below)
+        self.slider.valueChanged.connect(lambda _: self._look())
+        self.what.currentIndexChanged.connect(lambda _: self._look())
+        self.button.clicked.connect(lambda: self.branch.emit(self.step))
+
+    def _look(self) -> None:
+        self.what.setToolTip(WHAT[self.what.currentData()][1])
+        if self._frames:
+            self._say()
+            self.scrubbed.emit(self.step, self.what.currentData())
+
+    def _say(self) -> None:
+        frame, several = self._frames[self.step - 1], self._frames[-1].slice > 0
+        where = f"step {frame.step}, σ {frame.sigma:.3g}"
+        self.where.setText(f"slice {frame.slice + 1}, {where}" if several else where)
