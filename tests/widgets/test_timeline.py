@@ -163,3 +163,14 @@ def test_a_classical_method_has_no_timeline(qtbot, dock, viewer):
     dock.settings.method.choose("cg-sense")
     run(qtbot, dock)
     assert not dock.timeline.isVisible()
+
+
+def test_what_the_data_say_and_what_was_filled_in_add_up(qtbot, dock, viewer):
+    dock.settings.parts.setChecked(True)
+    run(qtbot, dock)
+    qtbot.waitUntil(lambda: bool(of_role(viewer, "filled-in part")), timeout=30_000)
+    (result,), (said,), (filled,) = (of_role(viewer, r) for r in ("result", "measured part", "filled-in part"))
+    np.testing.assert_allclose(said.data + filled.data, result.data, atol=1e-5 * result.data.max())
+    assert said.name == f"What the data say of {result.name}" and "% of the energy) of " in filled.name
+    assert not said.visible and not filled.visible
+    assert filled.contrast_limits[0] == -filled.contrast_limits[1] and filled.data.min() < 0 < filled.data.max()

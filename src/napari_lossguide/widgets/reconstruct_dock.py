@@ -12,6 +12,7 @@ from qtpy.QtCore import QEvent, Signal
 from napari_lossguide.data.kdata import KData
 from napari_lossguide.masks import MaskRecipe
 from napari_lossguide.recon.live import Live
+from napari_lossguide.recon.measured import Parts, parts
 from napari_lossguide.recon.methods import method
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.recon.result import Progress, Result
@@ -23,13 +24,13 @@ from napari_lossguide.widgets.history import History
 from napari_lossguide.widgets.panel import Panel
 from napari_lossguide.widgets.recipe_row import RecipeRow, same_but_live
 from napari_lossguide.widgets.reconstruct_settings import ReconstructSettings
-from napari_lossguide.widgets.result_layers import PREVIEW, RunPreview, show_result, summary
+from napari_lossguide.widgets.result_layers import PREVIEW, RunPreview, show_parts, show_result, summary
 from napari_lossguide.widgets.run_panel import RunPanel
 from napari_lossguide.widgets.smooth import load_torch
 from napari_lossguide.widgets.timeline import Timeline
 from napari_lossguide.widgets.uncertainty_row import UncertaintyRow
 from napari_lossguide.widgets.views import held
-from napari_lossguide.widgets.worker import Job, Point, Preview
+from napari_lossguide.widgets.worker import Errand, Job, Point, Preview
 
 FIRST_PAINT = 100  # milliseconds for the canvas to draw the new layer before a thread takes its share of the processor
 
@@ -45,6 +46,11 @@ def start_reconstruction(
 
     say("Preparing coil maps…" if kdata.n_coils > 1 else "Preparing…")
     return reconstruction(kdata, recipe, device=device, live=live, tape=tape)
+
+
+def split(result: Result, kdata: KData, name: str) -> tuple[Parts, str, KData]:
+    """The parts of a result, with its name and its data; called in a thread."""
+    return parts(result), name, kdata
 
 
 class ReconstructDock(Panel):
@@ -70,6 +76,8 @@ class ReconstructDock(Panel):
         self.settings = ReconstructSettings(self, napari_viewer)
         self.panel, self.timeline = RunPanel(), Timeline()
         self.uncertainty = UncertaintyRow(napari_viewer, self.attempt)
+        self._parts = Errand(self)
+        self._parts.ended.connect(self._show_parts)
         self._job: Job | None = None
         self._live: Live | None = None
         self._preview: RunPreview | None = None
@@ -246,9 +254,17 @@ class ReconstructDock(Panel):
         self._last = history.recipe, result.recipe
         top = show_result(self._viewer, result, kdata, phase=phase, preview=self._preview, at=history.at)
         self.uncertainty.judge(result, kdata, held(top)["name"])
+        if self.settings.parts.isChecked():
+            self._parts.start(partial(split, result, kdata, held(top)["name"]), "What the data say")
         self.panel.where.setText("Done")
         self.status.setToolTip("")
         self.status.show_text(summary(result))
+
+    def _show_parts(self, outcome: tuple[Parts, str, KData] | Failure) -> None:
+        with self.attempt():
+            if isinstance(outcome, Failure):
+                raise InvalidInput(outcome.sentence)
+            show_parts(self._viewer, *outcome)
 
     def _turn(self, name: str, value: float) -> None:
         if self._live is None:

@@ -55,6 +55,7 @@ class ReconstructSettings(QWidget):
         self.sampling = ParamsForm(Recipe, only=["samples", "seed"])
         self.advanced = ParamsForm(Recipe, only=["image", "noise_std", "calibration", "batch"])
         self.phase, self.replay = QCheckBox("Phase as a layer too"), QCheckBox()
+        self.parts = QCheckBox("What the data say, what was filled in")
         self._facts = QLabel()
         self._changes: tuple[Change, ...] = ()
         self._build()
@@ -199,9 +200,13 @@ class ReconstructSettings(QWidget):
         self._rows = rows
         self.mask.setToolTip("Use only these points of k-space; 'as acquired' uses all that were measured.")
         self.phase.setToolTip("Adds the phase of the image as a second layer, hidden at first.")
+        self.parts.setToolTip(
+            "Splits the image into what its measured k-space decides and what the prior filled in: two more layers, "
+            "hidden at first, that add up to the image."
+        )
         self.replay.hide()
         self._slot, self._folded = QVBoxLayout(), QVBoxLayout()
-        parts = (_holder(self._folded), self.beside, self.advanced, self._device_row(), self.phase)
+        parts = (_holder(self._folded), self.beside, self.advanced, self._device_row(), self.phase, self.parts)
         self._more = Fold("More settings", *parts)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

@@ -9,6 +9,7 @@ from napari.layers import Image
 from napari_lossguide.data.display import display_limits, view
 from napari_lossguide.data.fourier import ifft2c, rss
 from napari_lossguide.data.kdata import KData
+from napari_lossguide.recon.measured import Parts
 from napari_lossguide.recon.methods import method
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.recon.result import Result
@@ -142,6 +143,27 @@ def show_result(
     top = layers.add_result(viewer, result, name, spacing=kdata.spacing, metadata=facts)
     viewer.layers.selection.active = top
     return top
+
+
+def show_parts(viewer: Any, split: Parts, of: str, kdata: KData) -> None:
+    """Add what the data say of a result and what was filled in, hidden at first; the name says how much that is."""
+    share = 100 * float(split.share.mean())
+    limits = display_limits(split.measured, "magnitude")
+    high = max(float(np.percentile(np.abs(split.filled), 99.5)), 1e-12)
+    for word, image, role, between, colormap in (
+        ("What the data say", split.measured, "measured part", limits, "gray"),
+        (f"Filled in ({share:.2g} % of the energy)", split.filled, "filled-in part", (-high, high), "PiYG"),
+    ):
+        layers.show_image(
+            viewer,
+            image,
+            name=f"{word} of {of}",
+            role=role,
+            scale=kdata.spacing,
+            metadata={"simulated": kdata.simulated, "of": of},
+            contrast_limits=between,
+            colormap=colormap,
+        ).visible = False
 
 
 def show_reference(viewer: Any, kdata: KData) -> Image | None:
