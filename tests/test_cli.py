@@ -509,3 +509,18 @@ def test_real_acquisition_keeps_its_scale_and_shape(shared_data: Path, tmp_path:
         np.testing.assert_allclose(
             fft2c(file["image"])[0], data.kspace[0, 0] * file["mask"], atol=1e-4 * np.abs(data.kspace).max()
         )
+
+
+def test_metrics_of_a_region(capsys, tmp_path):
+    truth = np.ones((24, 20), np.float32)
+    image = truth.copy()
+    image[:10] += 0.1
+    region = np.zeros((24, 20), bool)
+    region[12:, :] = True
+    for name, array in (("truth", truth), ("image", image), ("region", region)):
+        np.save(tmp_path / f"{name}.npy", array)
+    files = [str(tmp_path / "truth.npy"), str(tmp_path / "image.npy")]
+    assert main(["metrics", *files, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["nmse"] == pytest.approx(0.01 * 10 / 24, rel=1e-4)
+    assert main(["metrics", *files, "--json", "--region", str(tmp_path / "region.npy")]) == 0
+    assert json.loads(capsys.readouterr().out)["nmse"] == 0

@@ -72,3 +72,33 @@ def test_bad_images(reference, image, message):
 def test_too_small_for_ssim():
     with pytest.raises(InvalidInput, match="at least 7 x 7"):
         ssim(np.ones((6, 8)), np.ones((6, 8)))
+
+
+def test_a_region_counts_its_own_pixels_alone():
+    rng = np.random.default_rng(0)
+    truth = rng.random((2, 24, 20)) + 0.5
+    image = truth + 0.01 * rng.normal(size=truth.shape)
+    region = np.zeros((24, 20), bool)
+    region[5:15, 4:12] = True
+    inside = evaluate(truth, image, region)
+    error = (image - truth)[:, region]
+    assert inside["psnr"] == pytest.approx(10 * np.log10(truth.max() ** 2 / np.mean(error**2)))
+    assert inside["nmse"] == pytest.approx(np.sum(error**2) / np.sum(truth[:, region] ** 2))
+    spoilt = np.where(region, image, 0)
+    again = evaluate(truth, spoilt, region)
+    assert again["psnr"] == pytest.approx(inside["psnr"]) and again["nmse"] == pytest.approx(inside["nmse"])
+    assert 0.5 < inside["ssim"] < 1 and again["ssim"] < inside["ssim"]  # windows reach over the edge
+    assert evaluate(truth, image, np.ones((24, 20), bool))["psnr"] == pytest.approx(psnr(truth, image))
+
+
+@pytest.mark.parametrize(
+    ("region", "words"),
+    [
+        (np.ones((4, 4), bool), r"shape \(4, 4\), but the images have \(24, 20\)"),
+        (np.zeros((24, 20)), "region is empty"),
+    ],
+)
+def test_a_region_that_cannot_be(region, words):
+    image = np.ones((24, 20))
+    with pytest.raises(InvalidInput, match=words):
+        evaluate(image, image, region)

@@ -219,3 +219,33 @@ def test_closing_the_dock_gives_the_canvas_back(qtbot, make_napari_viewer):
     frame.destroyOnClose()
     assert not viewer.canvas.grid.enabled and not maps(viewer)
     assert all(viewer.layers[name].visible == look[0] for name, look in before[1].items())
+
+
+def test_figures_of_a_region_follow_what_is_drawn(qtbot, dock, viewer, images):
+    dock.truth.click()
+    settle(qtbot, dock)
+    qtbot.waitUntil(lambda: "psnr" in dock.table.rows[0].figures, timeout=20_000)
+    whole = dock.table.rows[0].figures["psnr"]
+    labels = np.zeros((32, 32), int)
+    labels[10:20, 8:24] = 1
+    layer = viewer.add_labels(labels, scale=(2.0, 1.0), name="lesion")
+    dock.region.setCurrentIndex(dock.region.findText("lesion"))
+    expected = metrics.psnr(np.abs(TRUTH), images[0].data, labels > 0)
+    qtbot.waitUntil(lambda: dock.table.rows[0].figures["psnr"] == pytest.approx(expected, rel=1e-5), timeout=20_000)
+    assert expected != pytest.approx(whole, rel=1e-3)
+    layer.paint((3, 3), 2)
+    changed = metrics.psnr(np.abs(TRUTH), images[0].data, layer.data > 0)
+    qtbot.waitUntil(lambda: dock.table.rows[0].figures["psnr"] == pytest.approx(changed, rel=1e-5), timeout=20_000)
+    assert next(csv.DictReader(io.StringIO(dock.csv())))["region"] == "lesion"
+    viewer.layers.remove(layer)
+    qtbot.waitUntil(lambda: dock.table.rows[0].figures["psnr"] == pytest.approx(whole, rel=1e-5), timeout=20_000)
+
+
+def test_an_empty_region_is_said(qtbot, dock, viewer):
+    dock.truth.click()
+    settle(qtbot, dock)
+    viewer.add_shapes(name="nothing yet")
+    dock.region.setCurrentIndex(dock.region.findText("nothing yet"))
+    qtbot.waitUntil(lambda: "'nothing yet' has no pixel" in dock.status.sentence, timeout=5000)
+    viewer.layers["nothing yet"].add_rectangles([[[10, 5], [10, 25], [40, 25], [40, 5]]])
+    qtbot.waitUntil(lambda: "no pixel" not in dock.status.sentence, timeout=5000)

@@ -28,11 +28,13 @@ def mask(args: argparse.Namespace) -> None:
 
 
 def metrics(args: argparse.Namespace) -> None:
-    """Print PSNR, SSIM and NMSE of two volumes."""
-    from napari_lossguide.data.readers import read_image
+    """Print PSNR, SSIM and NMSE of two volumes, or of a region in them."""
+    from napari_lossguide.data.readers import read_image, read_mask
     from napari_lossguide.recon.metrics import evaluate
 
-    values = evaluate(read_image(args.reference), read_image(args.image))
+    reference, image = read_image(args.reference), read_image(args.image)
+    region = read_mask(args.region, reference.shape[-2:], what="region") if args.region else None
+    values = evaluate(reference, image, region)
     if args.json:
         print(to_json(values))
         return

@@ -46,6 +46,7 @@ def parser() -> Parser:
     )
     p.add_argument("reference", metavar="REF")
     p.add_argument("image", metavar="IMAGE")
+    p.add_argument("--region", metavar="FILE", help="only these pixels: an .npy, bool (ny, nx)")
     p.add_argument("--json", action="store_true")
     p.set_defaults(run=metrics)
 

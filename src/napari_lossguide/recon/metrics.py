@@ -1,7 +1,8 @@
 """PSNR, SSIM and NMSE as fastMRI defines them (Zbontar et al. 2018, arXiv 1811.08839, section 5).
 
 All take a volume (slice, ny, nx), or one slice (ny, nx), real or complex, of which magnitudes are compared. The dynamic
-range is the largest magnitude of the reference *volume*. Nothing is rescaled: bring both to the same scale first.
+range is the largest magnitude of the reference *volume*. Nothing is rescaled: bring both to the same scale first. In a
+region, bool (ny, nx), means and sums run over its pixels alone; the range stays that of the volume.
 """
 
 from __future__ import annotations
@@ -14,33 +15,41 @@ from napari_lossguide.types import InvalidInput
 _SSIM_WINDOW = 7
 
 
-def nmse(reference: np.ndarray, image: np.ndarray) -> float:
-    """||image - reference||^2 / ||reference||^2 over the volume."""
+def nmse(reference: np.ndarray, image: np.ndarray, region: np.ndarray | None = None) -> float:
+    """||image - reference||^2 / ||reference||^2 over the volume; not a number where the reference is zero."""
     truth, estimate = _magnitudes(reference, image)
-    return float(np.sum((estimate - truth) ** 2) / np.sum(truth**2))
+    where = _where(region, truth)
+    power = np.sum(truth[where] ** 2)
+    return float(np.sum((estimate - truth)[where] ** 2) / power) if power else float("nan")
 
 
-def psnr(reference: np.ndarray, image: np.ndarray) -> float:
+def psnr(reference: np.ndarray, image: np.ndarray, region: np.ndarray | None = None) -> float:
     """10 log10(max(reference)^2 / mean squared error) over the volume, in dB; infinite for equal images."""
     truth, estimate = _magnitudes(reference, image)
-    mean_square = np.mean((estimate - truth) ** 2)
+    mean_square = np.mean((estimate - truth)[_where(region, truth)] ** 2)
     return float(10 * np.log10(truth.max() ** 2 / mean_square)) if mean_square else float("inf")
 
 
-def ssim(reference: np.ndarray, image: np.ndarray) -> float:
-    """Structural similarity (Wang et al. 2004) of each slice, averaged over slices."""
+def ssim(reference: np.ndarray, image: np.ndarray, region: np.ndarray | None = None) -> float:
+    """Structural similarity (Wang et al. 2004) of each slice, averaged over slices.
+
+    In a region it is the mean of the map, whose windows may reach beyond the region's edge.
+    """
     from skimage.metrics import structural_similarity
 
     truth, estimate = _magnitudes(reference, image)
     if min(truth.shape[-2:]) < _SSIM_WINDOW:
         raise InvalidInput(f"Images of {truth.shape[-2:]} are too small for SSIM; it needs at least 7 x 7 pixels.")
     data_range = truth.max()
-    slices = [structural_similarity(t, e, data_range=data_range) for t, e in zip(truth, estimate, strict=True)]
-    return float(np.mean(slices))
+    pairs = zip(truth, estimate, strict=True)
+    if region is None:
+        return float(np.mean([structural_similarity(t, e, data_range=data_range) for t, e in pairs]))
+    maps = np.stack([structural_similarity(t, e, data_range=data_range, full=True)[1] for t, e in pairs])
+    return float(maps[_where(region, truth)].mean())
 
 
-def evaluate(reference: np.ndarray, image: np.ndarray) -> dict[str, float]:
-    """All three.
+def evaluate(reference: np.ndarray, image: np.ndarray, region: np.ndarray | None = None) -> dict[str, float]:
+    """All three, of the whole or of a region, bool (ny, nx).
 
     Returns
     -------
@@ -50,9 +59,21 @@ def evaluate(reference: np.ndarray, image: np.ndarray) -> dict[str, float]:
     Raises
     ------
     InvalidInput
-        If the shapes differ, a value is not finite, or the reference is zero everywhere.
+        If the shapes differ, a value is not finite, the reference is zero everywhere or the region empty.
     """
-    return {"psnr": psnr(reference, image), "ssim": ssim(reference, image), "nmse": nmse(reference, image)}
+    return {f.__name__: f(reference, image, region) for f in (psnr, ssim, nmse)}
+
+
+def _where(region: np.ndarray | None, truth: np.ndarray) -> np.ndarray:
+    """The pixels that count, bool (slice, ny, nx)."""
+    if region is None:
+        return np.ones(truth.shape, bool)
+    chosen = np.asarray(region, bool)
+    if chosen.shape != truth.shape[-2:]:
+        raise InvalidInput(f"The region has shape {chosen.shape}, but the images have {truth.shape[-2:]}.")
+    if not chosen.any():
+        raise InvalidInput("The region is empty; it must have at least one pixel.")
+    return np.broadcast_to(chosen, truth.shape)
 
 
 def _magnitudes(reference: np.ndarray, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from napari.layers import Image, Layer
+from napari.layers import Image, Layer, Shapes
 from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import (
     QApplication,
@@ -24,12 +24,13 @@ from napari_lossguide.widgets.metrics_table import MetricsTable, Row, as_csv, me
 from napari_lossguide.widgets.optional_layer import OptionalLayerCombo
 from napari_lossguide.widgets.panel import Panel, heading
 from napari_lossguide.widgets.result_layers import show_reference
+from napari_lossguide.widgets.roi import is_region, pixels_in
 from napari_lossguide.widgets.side_by_side import SideBySide
 from napari_lossguide.widgets.views import held, kdata_of, role_of
 from napari_lossguide.widgets.worker import Errand
 
 MAPS = {"quantile", "standard deviation", "calibrated standard deviation"}
-NOT_COMPARED = {ROLE, "kspace", "psf", "phase", "preview", *MAPS}
+NOT_COMPARED = {ROLE, "kspace", "psf", "phase", "preview", "measured part", "filled-in part", *MAPS}
 WANTED = {"result"}  # ticked from the start
 
 
@@ -43,6 +44,7 @@ class CompareDock(Panel):
     Attributes
     ----------
     reference : choice of the reference layer.
+    region : choice of the Shapes or Labels layer in which figures are taken.
     list : the candidates, with check boxes.
     toggle : button that shows them side by side.
     differences : difference maps.
@@ -59,6 +61,8 @@ class CompareDock(Panel):
         self._errand = Errand(self)
         self._errand.ended.connect(self._show_figures)
         self.reference = OptionalLayerCombo(self, napari_viewer, is_comparable, "none")
+        self.region = OptionalLayerCombo(self, napari_viewer, is_region, "whole image")
+        self._watched: Layer | None = None  # the region whose drawing is followed
         self.truth, self.toggle = QPushButton("True image"), QPushButton("Show side by side")
         self.list, self.table, self.note = QListWidget(), MetricsTable(), QLabel()
         self.differences = DifferenceMaps(napari_viewer)
@@ -94,7 +98,8 @@ class CompareDock(Panel):
     def csv(self) -> str:
         """Return the table as comma-separated values."""
         reference = self.reference.layer
-        return as_csv(self.table.rows, "" if reference is None else reference.name)
+        region = self.region.layer
+        return as_csv(self.table.rows, *("" if x is None else x.name for x in (reference, region)))
 
     def _layers_changed(self, event: Any = None) -> None:
         if not self._arranging:
@@ -133,6 +138,16 @@ class CompareDock(Panel):
         self.differences.setEnabled(layer is not None)
         self._refresh()
 
+    def _region_changed(self, layer: Layer | None) -> None:
+        """Follow what is drawn: shapes tell of their data, labels of each stroke."""
+        for watched, connect in ((self._watched, self.unlisten), (layer, self.listen)):
+            if watched is not None:
+                connect(
+                    watched.events.data if isinstance(watched, Shapes) else watched.events.paint, self._data_changed
+                )
+        self._watched = layer
+        self._soon.start()
+
     def _update(self) -> None:
         """Bring canvas and table up to date."""
         with self.attempt():
@@ -140,7 +155,10 @@ class CompareDock(Panel):
             reference, images = self.reference.layer, self.candidates()
             truth = None if reference is None else magnitude(reference)
             listed = [(x.name, magnitude(x), float(held(x).get("residual", np.nan))) for x in images]
-            self._errand.start(partial(measure, truth, listed), "Figures of merit")
+            region = None
+            if reference is not None and self.region.layer is not None:
+                region = pixels_in(self.region.layer, reference)
+            self._errand.start(partial(measure, truth, listed, region), "Figures of merit")
             self.note.setText(_note([x for x in (reference, *images) if x is not None]))
 
     def _show_figures(self, rows: list[Row] | Failure) -> None:
@@ -195,6 +213,12 @@ class CompareDock(Panel):
         row.addWidget(self.truth)
         rows = form_layout()
         rows.addRow("Reference", row)
+        rows.addRow("Region", self.region)
+        self.region.setAccessibleName("Region of interest")
+        self.region.setToolTip(
+            "Take the figures of merit inside a Shapes layer (rectangles, ellipses, polygons) or a Labels layer, as it "
+            "is drawn; the residual stays that of the whole image."
+        )
         copy = QPushButton("Copy table as CSV")
         copy.clicked.connect(self._copy)
         self.body.addLayout(rows)
@@ -212,6 +236,7 @@ class CompareDock(Panel):
         self.list.itemChanged.connect(self._ticks_changed)
         self.differences.changed.connect(self._soon.start)
         self.reference.layer_changed.connect(self._reference_changed)
+        self.region.layer_changed.connect(self._region_changed)
         self._reference_changed(None)
 
 

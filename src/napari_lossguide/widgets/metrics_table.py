@@ -37,13 +37,18 @@ class Row:
     note: str = ""
 
 
-def measure(reference: np.ndarray | None, images: Sequence[tuple[str, np.ndarray, float]]) -> list[Row]:
+def measure(
+    reference: np.ndarray | None,
+    images: Sequence[tuple[str, np.ndarray, float]],
+    region: np.ndarray | None = None,
+) -> list[Row]:
     """Compute the rows; takes a second for large volumes, so not in the main thread.
 
     Parameters
     ----------
     reference : magnitude (slice, ny, nx), or None: then only what needs none.
     images : name, magnitude (slice, ny, nx) and data residual (nan if unknown) of each.
+    region : bool (ny, nx), the pixels that count; None: all. The residual is of the whole image always.
     """
     from napari_lossguide.recon.metrics import evaluate
 
@@ -52,21 +57,21 @@ def measure(reference: np.ndarray | None, images: Sequence[tuple[str, np.ndarray
         figures, note = {"residual": residual}, ""
         if reference is not None:
             try:
-                figures |= evaluate(reference, image)
+                figures |= evaluate(reference, image, region)
             except InvalidInput as error:
                 note = str(error)
         rows.append(Row(name, figures, note))
     return rows
 
 
-def as_csv(rows: Sequence[Row], reference: str) -> str:
-    """Rows as comma-separated values with a heading; empty where there is no figure."""
+def as_csv(rows: Sequence[Row], reference: str, region: str = "") -> str:
+    """Rows as comma-separated values with a heading; empty where there is no figure, and for a region of everything."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["image", *COLUMNS, "reference"])
+    writer.writerow(["image", *COLUMNS, "reference", "region"])
     for row in rows:
         values = [row.figures.get(key, math.nan) for key in COLUMNS]
-        writer.writerow([row.name, *(f"{v:.6g}" if not math.isnan(v) else "" for v in values), reference])
+        writer.writerow([row.name, *(f"{v:.6g}" if not math.isnan(v) else "" for v in values), reference, region])
     return text.getvalue()
 
 
