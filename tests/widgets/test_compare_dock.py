@@ -2,17 +2,19 @@
 
 import csv
 import io
+import math
 
 import numpy as np
 import pytest
 from napari.components import ViewerModel
+from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QApplication
 
 from napari_lossguide.data.phantoms import shepp_logan, simulate
 from napari_lossguide.recon import metrics
 from napari_lossguide.widgets import layers, views
 from napari_lossguide.widgets.compare_dock import CompareDock
-from napari_lossguide.widgets.metrics_table import Row, as_csv, measure
+from napari_lossguide.widgets.metrics_table import MetricsTable, Row, as_csv, measure
 
 TRUTH = shepp_logan(32)
 
@@ -249,3 +251,31 @@ def test_an_empty_region_is_said(qtbot, dock, viewer):
     qtbot.waitUntil(lambda: "'nothing yet' has no pixel" in dock.status.sentence, timeout=5000)
     viewer.layers["nothing yet"].add_rectangles([[[10, 5], [10, 25], [40, 25], [40, 5]]])
     qtbot.waitUntil(lambda: "no pixel" not in dock.status.sentence, timeout=5000)
+
+
+def test_a_heading_sorts_best_first_then_worst_then_not_at_all(qtbot):
+    table = MetricsTable()
+    qtbot.addWidget(table)
+    table.show()
+    rows = [
+        Row("b", {"psnr": 20.0, "nmse": 0.1}),
+        Row("C", {"psnr": 30.0, "nmse": 0.01}),
+        Row("a", {"psnr": math.nan, "nmse": 0.5}),
+    ]
+    table.show_rows(rows)
+
+    def names():
+        return "".join(table.item(i, 0).text() for i in range(table.rowCount()))
+
+    def click(column):
+        header = table.horizontalHeader()
+        at = QPoint(header.sectionViewportPosition(column) + header.sectionSize(column) // 2, header.height() // 2)
+        qtbot.mouseClick(header.viewport(), Qt.MouseButton.LeftButton, pos=at)
+        return names()
+
+    assert names() == "bCa"
+    assert [click(1), click(1), click(1)] == ["Cba", "bCa", "bCa"]  # what has no figure stays last
+    assert [click(3), click(3)] == ["Cba", "abC"]
+    assert click(0) == "abC"
+    table.show_rows(rows[:2])
+    assert names() == "bC" and table.item(1, 1).font().bold()

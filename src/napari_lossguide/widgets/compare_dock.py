@@ -99,7 +99,7 @@ class CompareDock(Panel):
         """Return the table as comma-separated values."""
         reference = self.reference.layer
         region = self.region.layer
-        return as_csv(self.table.rows, *("" if x is None else x.name for x in (reference, region)))
+        return as_csv(self.table.shown(), *("" if x is None else x.name for x in (reference, region)))
 
     def _layers_changed(self, event: Any = None) -> None:
         if not self._arranging:

@@ -76,11 +76,17 @@ def as_csv(rows: Sequence[Row], reference: str, region: str = "") -> str:
 
 
 class MetricsTable(QTableWidget):
-    """The rows on screen; the best figure of each column is bold."""
+    """The rows on screen; the best figure of each column is bold. A click on a heading sorts, the next the other way.
+
+    Attributes
+    ----------
+    rows : as they were given.
+    """
 
     def __init__(self) -> None:
         super().__init__(0, 1 + len(COLUMNS))
         self.rows: list[Row] = []
+        self._sorted: tuple[int, bool] | None = None  # column, and whether it falls
         self.setAccessibleName("Metrics")
         self.setHorizontalHeaderLabels(["Image", *(heading for heading, _, _ in COLUMNS.values())])
         for column, key in enumerate(COLUMNS, start=1):
@@ -94,6 +100,9 @@ class MetricsTable(QTableWidget):
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         header.setMinimumSectionSize(40)
+        header.setSectionsClickable(True)
+        header.setSortIndicatorClearable(True)
+        header.sectionClicked.connect(self._sort_by)
 
     def sizeHint(self) -> QSize:
         """As high as its rows."""
@@ -104,13 +113,40 @@ class MetricsTable(QTableWidget):
         """Show other rows."""
         self.rows = list(rows)
         self.setRowCount(len(rows))
-        for index, row in enumerate(rows):
+        for index, row in enumerate(self.shown()):
             name = QTableWidgetItem(row.name.removesuffix(SIMULATION))  # the dock says it for all
             name.setToolTip(row.note or row.name)
             self.setItem(index, 0, name)
             for column, key in enumerate(COLUMNS, start=1):
                 self.setItem(index, column, self._cell(row, key))
         self.setFixedHeight(self.sizeHint().height())
+
+    def shown(self) -> list[Row]:
+        """The rows in the order of the screen; figures that are missing come last."""
+        if self._sorted is None:
+            return self.rows
+        column, falls = self._sorted
+        if column == 0:
+            return sorted(self.rows, key=lambda row: row.name.lower(), reverse=falls)
+        key = list(COLUMNS)[column - 1]
+
+        def place(row: Row) -> tuple[bool, float]:
+            value = row.figures.get(key, math.nan)
+            return (True, 0.0) if math.isnan(value) else (False, -value if falls else value)
+
+        return sorted(self.rows, key=place)
+
+    def _sort_by(self, column: int) -> None:
+        """Best first, then worst first, then as the layers stand."""
+        key = None if column == 0 else list(COLUMNS)[column - 1]
+        first = key is not None and bool(COLUMNS[key][2])
+        again = self._sorted is not None and self._sorted[0] == column
+        self._sorted = ((column, not first) if self._sorted == (column, first) else None) if again else (column, first)
+        header, order = self.horizontalHeader(), Qt.SortOrder
+        header.setSortIndicatorShown(self._sorted is not None)
+        if self._sorted is not None:
+            header.setSortIndicator(column, order.DescendingOrder if self._sorted[1] else order.AscendingOrder)
+        self.show_rows(self.rows)
 
     def _cell(self, row: Row, key: str) -> QTableWidgetItem:
         _, form, larger = COLUMNS[key]

@@ -145,11 +145,12 @@ PUBLISHED = (
         "dps",
         "DPS",
         "Chung et al. 2023, arXiv 2209.14687",
-        "After each ancestral step, down the gradient of the estimate's residual, through the network.",
+        "After each ancestral step, down the gradient of the estimate's residual, through the network. With 50 to 100 "
+        "levels take ζ = 5: the step is the same at every level, so fewer of them must be longer.",
         CosineDDPMSchedule,
         AncestralSampler,
         PosteriorSampling,
-        defaults={"sampler.variance": "posterior"},
+        defaults={"sampler.variance": "posterior", "guidance.zeta": 1.0},
     ),
     Method(
         "pigdm",
