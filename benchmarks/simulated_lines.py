@@ -70,6 +70,8 @@ class Bench:
             self.known[key] = {name: float(f(reference, image)) for name, f in METRICS.items()}
             self.known[key] |= {"mse": float(((reference - image) ** 2).mean()), "seconds": result.seconds}
             self.known[key] |= {"nfe": result.nfe, "residual": result.trace[-1]["loss"] ** 0.5}
+            if self.cache.exists():  # another bench writes to it too
+                self.known = json.loads(self.cache.read_text()) | self.known
             part = self.cache.with_suffix(".part")
             part.write_text(json.dumps(self.known))
             os.replace(part, self.cache)
