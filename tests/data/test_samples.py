@@ -32,7 +32,7 @@ def test_phantom():
 class TestTemplate:
     @pytest.fixture(autouse=True)
     def _needs_nilearn(self):
-        pytest.importorskip("nibabel")
+        pytest.importorskip("nibabel", reason="nibabel (extra `demo`) is not installed: template sample not tested")
         if importlib.util.find_spec("nilearn") is None:
             pytest.skip("nilearn (extra `demo`) is not installed: template sample not tested")
 

@@ -50,6 +50,14 @@ def test_the_shapes_layer_may_have_a_scale_of_its_own():
     np.testing.assert_array_equal(pixels_in(scaled, IMAGE), plain)
 
 
+def test_a_turned_layer_is_found_where_it_is_seen():
+    plain = pixels_in(Shapes([box((4, 9), (2, 7))]), IMAGE)
+    turned = Shapes(rotate=90)
+    turned.add_rectangles([[turned.world_to_data(corner) for corner in box((4, 9), (2, 7))]])
+    assert np.abs(turned.data[0] - box((4, 9), (2, 7))).max() > 5
+    np.testing.assert_array_equal(pixels_in(turned, IMAGE), plain)
+
+
 @pytest.mark.parametrize("slices", [None, 3])
 def test_labels_of_the_images_grid(slices):
     drawn = np.zeros((20, 16), int)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -24,6 +24,42 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from napari_lossguide.types import Noise, Problem
+
+
+def cg_iterations(default: int) -> Any:
+    """The field of a guidance that solves a linear system in every step."""
+    return Field(
+        default,
+        ge=1,
+        le=500,
+        title="CG iterations",
+        description="Conjugate-gradient iterations per step, at most; one coil without maps needs none.",
+    )
+
+
+def cg_tolerance() -> Any:
+    """Where its conjugate gradients stop."""
+    return Field(
+        1e-4,
+        gt=0,
+        le=0.1,
+        title="CG tolerance",
+        description="The iterations stop at this relative residual; one coil without maps needs none.",
+    )
+
+
+class Solver(Protocol):
+    """Parameters with these two fields."""
+
+    @property
+    def iterations(self) -> int:
+        """At most."""
+        ...
+
+    @property
+    def tolerance(self) -> float:
+        """Relative."""
+        ...
 
 
 class NoParams(BaseModel):
@@ -52,20 +88,8 @@ class NoisyDataParams(BaseModel):
         description="Weight of the measured data against the prior, no unit; 1 trusts the noise level.",
         json_schema_extra={"live": True, "scale": "log", "slider": [0.01, 100]},
     )
-    iterations: int = Field(
-        20,
-        ge=1,
-        le=500,
-        title="CG iterations",
-        description="Conjugate-gradient iterations per step, at most; one coil without maps needs none.",
-    )
-    tolerance: float = Field(
-        1e-4,
-        gt=0,
-        le=0.1,
-        title="CG tolerance",
-        description="The iterations stop at this relative residual; one coil without maps needs none.",
-    )
+    iterations: int = cg_iterations(20)
+    tolerance: float = cg_tolerance()
 
     def level(self, noise_std: float) -> float:
         """Standard deviation of the data per channel that is reckoned with, from E|n|^2 = noise_std^2."""

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, Field
 
 from napari_lossguide.guidance.base import NoisyDataParams
-from napari_lossguide.guidance.proximal import ProximalGuidance, ProximalParams
+from napari_lossguide.guidance.proximal import ProximalGuidance
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -57,5 +57,4 @@ class GaussianDraw(ProximalGuidance):
         r = params.width * (sigma if params.spread == "sigma" else sigma * s / math.sqrt(sigma**2 + s**2))
         tau = params.level(self.problem.noise_std)
         y = self.problem.y + tau * self.noise.of_data(self.problem.y.shape[1])
-        solver = ProximalParams(iterations=params.iterations, tolerance=params.tolerance)
-        return self.solve(d + r * self.noise(), y, tau**2 / r**2, solver)
+        return self.solve(d + r * self.noise(), y, tau**2 / r**2, params)

@@ -16,14 +16,13 @@ anything is measured, the paper's simplified form (its eq. 19).
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from napari_lossguide.guidance.base import Guidance, per_channel
-from napari_lossguide.guidance.proximal import ROUNDING
-from napari_lossguide.operators.conjugate_gradient import inner
-from napari_lossguide.operators.normal_equations import filtered, fit
+from napari_lossguide.guidance.base import cg_iterations, cg_tolerance, per_channel
+from napari_lossguide.guidance.proximal import ProximalGuidance
+from napari_lossguide.operators.normal_equations import filtered
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,26 +43,14 @@ class NullSpaceParams(BaseModel):
         "for less noisy. Without effect on data without noise.",
         json_schema_extra={"live": True, "scale": "log", "slider": [0.01, 100]},
     )
-    iterations: int = Field(
-        30,
-        ge=1,
-        le=500,
-        title="CG iterations",
-        description="Conjugate-gradient iterations per step, at most; one coil without maps needs none.",
-    )
-    tolerance: float = Field(
-        1e-4,
-        gt=0,
-        le=0.1,
-        title="CG tolerance",
-        description="The iterations stop at this relative residual; one coil without maps needs none.",
-    )
+    iterations: int = cg_iterations(30)
+    tolerance: float = cg_tolerance()
 
 
-class NullSpaceGuidance(Guidance):
+class NullSpaceGuidance(ProximalGuidance):
     """Corrects the estimate and shapes the fresh noise that follows it."""
 
-    Params = NullSpaceParams
+    Params: type[BaseModel] = NullSpaceParams
     corrects = frozenset({"noise"})
     fresh = math.inf
 
@@ -71,7 +58,6 @@ class NullSpaceGuidance(Guidance):
         super().__init__(problem, sigma_data, noise)
         eigenvalues = problem.A.eigenvalues(real=problem.real)
         self.eigenvalues: Tensor | float = 1.0 if eigenvalues is None else eigenvalues.clamp(min=1e-6)
-        self.rounding = ROUNDING * inner(problem.y, problem.y).sqrt()[..., 0]
 
     def expect_fresh(self, std: float) -> None:
         """Keep f for the estimate that follows."""
@@ -86,31 +72,18 @@ class NullSpaceGuidance(Guidance):
         variance = self.variance(params)
         return min(variance, self.fresh**2) if isinstance(variance, float) else variance.clamp(max=self.fresh**2)
 
-    def measured(self, data: Tensor, real: bool, params: NullSpaceParams) -> Tensor:
-        """A^+ of data."""
-        return fit(
-            self.problem.A,
-            data,
-            0.0,
-            real=real,
-            max_iter=params.iterations,
-            tolerance=params.tolerance,
-            floor=self.rounding,
-        )
-
-    def correct_estimate(self, d: Tensor, x: Tensor, sigma: float, params: NullSpaceParams) -> Tensor:
+    def correct_estimate(self, d: Tensor, x: Tensor, sigma: float, params: Any) -> Tensor:
         """D + lambda A^+ (y - A D)."""
-        A, y = self.problem.A, self.problem.y
-        pull = self.measured(y - A.forward(d), not d.is_complex(), params)
+        met = self.solve(d, self.problem.y, 0.0, params)
         if self.problem.noise_std == 0:
-            return d + pull
-        return d + scaled(pull, (self.trust(params) / self.variance(params)) ** 0.5)
+            return met
+        return d + scaled(met - d, (self.trust(params) / self.variance(params)) ** 0.5)
 
-    def shape_noise(self, z: Tensor, std: float, params: NullSpaceParams) -> Tensor:
+    def shape_noise(self, z: Tensor, std: float, params: Any) -> Tensor:
         """Unit noise z with the variance f^2 where nothing was measured, and what the data left of it elsewhere."""
         if self.problem.noise_std == 0:
             return std * z
-        z_measured = self.measured(self.problem.A.forward(z), not z.is_complex(), params)
+        z_measured = self.solve(z * 0, self.problem.A.forward(z), 0.0, params)
         left = (std**2 - self.trust(params)) ** 0.5
         return std * z + scaled(z_measured, left - std)
 

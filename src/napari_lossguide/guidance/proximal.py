@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from napari_lossguide.guidance.base import Guidance, per_channel
+from napari_lossguide.guidance.base import Guidance, Solver, cg_iterations, cg_tolerance, per_channel
 from napari_lossguide.operators.conjugate_gradient import inner
 from napari_lossguide.operators.normal_equations import fit
 
@@ -52,20 +52,8 @@ class ProximalParams(BaseModel):
         description="How the weight follows the noise level: 'posterior' is optimal for a Gaussian prior, "
         "'noise' is DiffPIR's, 'constant' is DDS's, 'hard' meets the data exactly (DDNM).",
     )
-    iterations: int = Field(
-        10,
-        ge=1,
-        le=200,
-        title="CG iterations",
-        description="Conjugate-gradient iterations per step, at most; one coil without maps needs none.",
-    )
-    tolerance: float = Field(
-        1e-4,
-        gt=0,
-        le=0.1,
-        title="CG tolerance",
-        description="The iterations stop at this relative residual; one coil without maps needs none.",
-    )
+    iterations: int = cg_iterations(10)
+    tolerance: float = cg_tolerance()
 
 
 class ProximalGuidance(Guidance):
@@ -102,7 +90,7 @@ class ProximalGuidance(Guidance):
         """D + (w^-1 I + A^H A)^-1 A^H (y - A D), on real images within the real ones."""
         return self.solve(d, self.problem.y, self.damping(sigma, params), params)
 
-    def solve(self, d: Tensor, y: Tensor, damping: float, params: ProximalParams) -> Tensor:
+    def solve(self, d: Tensor, y: Tensor, damping: float, params: Solver) -> Tensor:
         """argmin_v |y - A v|^2 + damping |v - d|^2, from d."""
         A = self.problem.A
         return d + fit(

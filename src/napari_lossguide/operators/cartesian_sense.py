@@ -27,7 +27,10 @@ class CartesianSense:
         self.image_shape = tuple(maps.shape[-2:])
         self.data_shape = tuple(maps.shape)
         uniform = len(maps) == 1 and bool((maps == maps[0, 0, 0]).all())
-        self._power = float(maps[0, 0, 0].abs() ** 2) if uniform else None
+        self._eigenvalues: dict[bool, Tensor] = {}  # of real images, or not
+        if uniform:
+            known = maps[0, 0, 0].abs() ** 2 * self.mask
+            self._eigenvalues = {True: (known + mirrored(known)) / 2, False: known}
 
     def forward(self, x: Tensor) -> Tensor:
         """A x: (B, ny, nx) real or complex -> (B, coil, ny, nx)."""
@@ -47,7 +50,4 @@ class CartesianSense:
 
         A frequency of a real image is known from either side: measured on one of them, its eigenvalue is a half.
         """
-        if self._power is None:
-            return None
-        m = self.mask.float()
-        return self._power * ((m + mirrored(m)) / 2 if real else m)
+        return self._eigenvalues.get(real)

@@ -1,7 +1,5 @@
 """A region of interest that a person drew, as Shapes or as Labels: the pixels of an image that lie in it."""
 
-from typing import Any
-
 import numpy as np
 from napari.layers import Image, Labels, Layer, Shapes
 
@@ -19,7 +17,7 @@ def is_region(layer: Layer) -> bool:
 def pixels_in(layer: Layer, image: Image) -> np.ndarray:
     """The pixels of an image, bool (ny, nx), inside any shape or on any label of a layer.
 
-    Both lie where napari shows them: scale and translation count.
+    Both lie where napari shows them: scale, translation, rotation and shear in the plane count.
 
     Raises
     ------
@@ -56,9 +54,19 @@ def _inside_shapes(layer: Shapes, image: Image, shape: tuple[int, ...]) -> np.nd
     return out
 
 
+def _plane(layer: Layer) -> tuple[np.ndarray, np.ndarray]:
+    """Where napari shows a step along y and along x, (2, 2), and the origin, (2,): rotation and shear included."""
+    origin, y, x = (np.asarray(layer.data_to_world(p)[-2:], float) for p in ((0, 0), (1, 0), (0, 1)))
+    return np.stack([y - origin, x - origin]), origin
+
+
 def _to_world(layer: Layer, points: np.ndarray) -> np.ndarray:
-    return points * np.asarray(layer.scale)[-2:] + np.asarray(layer.translate)[-2:]
+    steps, origin = _plane(layer)
+    out: np.ndarray = points @ steps + origin
+    return out
 
 
-def _to_data(layer: Layer, points: np.ndarray) -> Any:
-    return (points - np.asarray(layer.translate)[-2:]) / np.asarray(layer.scale)[-2:]
+def _to_data(layer: Layer, points: np.ndarray) -> np.ndarray:
+    steps, origin = _plane(layer)
+    out: np.ndarray = (points - origin) @ np.linalg.inv(steps)
+    return out
