@@ -76,3 +76,10 @@ def test_data_without_noise_are_met_by_every_draw():
     y = np.concatenate([case.y.real.ravel(), case.y.imag.ravel()])
     np.testing.assert_allclose(x @ case.matrix.T, np.broadcast_to(y, (20, len(y))), atol=1e-4)
     assert x.std(0).mean() > 0.1
+
+
+@pytest.mark.parametrize("width", [0.3, 0.7])
+def test_a_part_of_the_spread_is_a_narrower_gaussian(width):
+    case = CASES[1]
+    d = estimate(case)
+    check(draws(case, d, width=width), *gaussian(case, d, width * SIGMA, case.noise_std / math.sqrt(2)))

@@ -93,3 +93,15 @@ def test_what_is_a_region():
     assert is_region(Shapes()) and is_region(Labels(np.zeros((4, 4), int)))
     assert not is_region(IMAGE)
     assert not is_region(Labels(np.zeros((4, 4), int), metadata={KEY: {"role": "mask"}}))
+
+
+def test_turned_labels_are_found_where_they_are_seen():
+    drawn = np.zeros((60, 60), int)
+    drawn[10:31, 20:41] = 1
+    labels = Labels(drawn, scale=(0.5, 0.5), rotate=30, translate=(22.0, -14.0))
+    got = pixels_in(labels, IMAGE)
+    for y, x in np.ndindex(20, 16):
+        at = np.round(labels.world_to_data(IMAGE.data_to_world((0, y, x))[-2:])).astype(int)
+        inside = (at >= 0).all() and (at < 60).all() and bool(drawn[tuple(at)])
+        assert got[y, x] == inside, (y, x)
+    assert 20 < got.sum() < 300
