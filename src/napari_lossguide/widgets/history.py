@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -41,10 +42,15 @@ class History:
     changes: tuple[Change, ...] = ()
     at: int | None = None
 
+    @cached_property
+    def limits(self) -> tuple[float, float]:
+        """Contrast of the estimates; without a true image it takes a transform, too slow for each move of a slider."""
+        return run_limits(self.kdata, self.points)
+
     def show(self, viewer: Any, step: int, what: str) -> Image:
         """Show a step (from 1) in the timeline's layer; the noisy state has its own contrast."""
         image = self.tape.image(step, state=what == "state")
-        low, high = run_limits(self.kdata, self.points)
+        low, high = self.limits
         layer = layers.find_layer(viewer, "timeline", labelled(LAYER, self.kdata))
         renew = layer is not None and held(layer).get("what") != what
         limits = (low, high) if what == "estimate" else (0.0, max(high, float(np.percentile(image, 99.5))))
