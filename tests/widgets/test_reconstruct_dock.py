@@ -533,3 +533,13 @@ def test_a_stack_shows_what_failed_and_why(qtbot, dock, engine, viewer):
     assert np.isnan(layer.data[1]).all() and np.isfinite(layer.data[[0, 2]]).all()
     assert np.isfinite(layer.contrast_limits).all()
     assert layer.metadata["lossguide"]["failed"] == {1: "The reconstruction diverged."}
+
+
+def test_a_mask_that_was_there_before_the_dock_is_used(qtbot, viewer, kdata):
+    layers.add_kspace(viewer, kdata)
+    recipe = MaskRecipe.of("random", acceleration=4.0)
+    layers.show_mask(viewer, recipe.make((16, 16)), name="of another size", scale=kdata.spacing)
+    meant = layers.show_mask(viewer, recipe.make(kdata.image_shape), name="mask", scale=kdata.spacing, recipe=recipe)
+    widget = ReconstructDock(viewer)
+    qtbot.addWidget(widget)
+    assert widget.settings.mask.layer is meant

@@ -80,6 +80,10 @@ def test_every_step_can_be_looked_at_again(qtbot, dock, viewer):
     line.what.setCurrentIndex(line.what.findData("estimate"))
     np.testing.assert_array_equal(layer.data, early)
     assert of_role(viewer, "result") == [result], "the result stays as it is"
+    run(qtbot, dock)
+    assert not layer.visible, "the new result is there to be seen"
+    line.slider.setValue(2)
+    assert layer.visible
 
 
 def test_a_branch_is_a_result_of_its_own_and_its_recipe_repeats_it(qtbot, dock, viewer):

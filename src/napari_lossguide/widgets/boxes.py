@@ -1,10 +1,14 @@
 """Boxes and sliders that leave the mouse wheel to the dock they stand in, and never widen it."""
 
+from collections.abc import Callable, Mapping
+
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QPaintEvent, QValidator, QWheelEvent
 from qtpy.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
+    QMenu,
+    QPushButton,
     QSizePolicy,
     QSlider,
     QSpinBox,
@@ -97,6 +101,20 @@ class ComboBox(QComboBox):
         painter = QStylePainter(self)
         painter.drawComplexControl(QStyle.ComplexControl.CC_ComboBox, option)
         painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
+
+
+class MenuButton(QPushButton):
+    """Narrow button "…" that opens a menu; the arrow that styles add to such a button would cover its text."""
+
+    def __init__(self, name: str, tip: str, actions: Mapping[str, Callable[[], None]]) -> None:
+        super().__init__("…")
+        self.setAccessibleName(name)
+        self.setToolTip(tip)
+        self.setMaximumWidth(28)
+        self.setStyleSheet("QPushButton::menu-indicator { width: 0; image: none }")
+        menu = QMenu(self)
+        self.actions_by_title = {title: menu.addAction(title, act) for title, act in actions.items()}
+        self.setMenu(menu)
 
 
 class Slider(QSlider):

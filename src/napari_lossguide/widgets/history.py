@@ -58,7 +58,7 @@ class History:
         layer = layers.find_layer(viewer, "timeline", labelled(LAYER, self.kdata))
         renew = layer is not None and held(layer).get("what") != what
         limits = (low, high) if what == "estimate" else (0.0, max(high, float(np.percentile(image, 99.5))))
-        return layers.show_image(
+        shown = layers.show_image(
             viewer,
             image,
             name=labelled(LAYER, self.kdata),
@@ -68,6 +68,14 @@ class History:
             contrast_limits=limits,
             renew=renew,
         )
+        shown.visible = True
+        return shown
+
+    def hide(self, viewer: Any) -> None:
+        """Take the timeline's layer off the canvas: a result is there to be seen."""
+        layer = layers.find_layer(viewer, "timeline", labelled(LAYER, self.kdata))
+        if layer is not None:
+            layer.visible = False
 
     def follows(self, kdata: KData, points: np.ndarray, shown: Recipe) -> bool:
         """Whether these settings differ from those of the run in live knobs at most."""

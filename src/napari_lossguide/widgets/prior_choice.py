@@ -4,13 +4,13 @@ from pathlib import Path
 
 from qtpy.QtCore import Signal
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
-from qtpy.QtWidgets import QDialog, QFileDialog, QHBoxLayout, QMenu, QPushButton, QWidget
+from qtpy.QtWidgets import QDialog, QFileDialog, QHBoxLayout, QWidget
 
 from napari_lossguide.priors.formats.registry import find_model
 from napari_lossguide.priors.formats.sidecar import Incomplete, read_sidecar, write_sidecar
 from napari_lossguide.priors.load import find_prior, list_priors, prior_info
 from napari_lossguide.types import InvalidInput, PriorInfo
-from napari_lossguide.widgets.boxes import ComboBox
+from napari_lossguide.widgets.boxes import ComboBox, MenuButton
 from napari_lossguide.widgets.range_dialog import RangeDialog
 
 FILES = "Priors and models (*.safetensors *.pt *.pth *.ckpt);;All files (*)"
@@ -38,17 +38,12 @@ class PriorChoice(QWidget):
             self._add(info, info.name)
         self._box.setCurrentIndex(min(0, self._box.count() - 1))  # with a placeholder Qt chooses none by itself
         self._box.currentIndexChanged.connect(lambda _: self.changed.emit())
-        button = QPushButton("…")
-        button.setToolTip(
+        button = MenuButton(
+            "Prior from a file or folder",
             "Use a prior from a file, such as one trained with `lossguide train`, or a model of another library: "
-            "a checkpoint, a diffusers folder, a MONAI bundle. It may also be dropped here."
+            "a checkpoint, a diffusers folder, a MONAI bundle. It may also be dropped here.",
+            {"File…": self._browse, "Folder…": self._browse_folder},
         )
-        button.setAccessibleName("Prior from a file or folder")
-        button.setMaximumWidth(28)
-        menu = QMenu(button)
-        menu.addAction("File…", self._browse)
-        menu.addAction("Folder…", self._browse_folder)
-        button.setMenu(menu)
         self.setAcceptDrops(True)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

@@ -273,6 +273,7 @@ class ReconstructDock(Panel):
             self._viewer, result, kdata, phase=phase, preview=self._preview, at=history.at, title=history.title
         )
         history.family.append(held(top)["name"])
+        history.hide(self._viewer)
         if history.title:
             self.timeline.title.clear()
         if self.timeline.together.isChecked():
@@ -346,7 +347,8 @@ class ReconstructDock(Panel):
 
     def _build(self) -> None:
         self.body.addWidget(self.settings)
-        self.body.addWidget(RecipeRow(self.recipe, self.load_recipe, self.status.show_text, self.attempt))
+        self.recipe_row = RecipeRow(self.recipe, self.load_recipe, self.status.show_text, self.attempt)
+        self.body.addWidget(self.recipe_row)
         self.body.addStretch(1)
         for place, widget in enumerate((self.panel, self._restart, self.timeline, self.uncertainty), start=1):
             self.layout().insertWidget(place, widget)

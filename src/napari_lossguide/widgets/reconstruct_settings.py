@@ -65,11 +65,13 @@ class ReconstructSettings(QWidget):
         self.input.layer_changed.connect(self.show_facts)
         self.input.layer_changed.connect(self.beside.region.combo.refresh)
         self.mask.layer_changed.connect(self.show_facts)
-        panel.listen(viewer.layers.events.inserted, self._take_fitting_mask)
+        panel.listen(viewer.layers.events.inserted, self._layer_added)
         self.method.currentIndexChanged.connect(lambda _: self._method_chosen())
         self.combine.changed.connect(self._part_chosen)
         self._tell_of_changes()
         self._show_method()
+        for layer in reversed(viewer.layers):  # the uppermost first
+            self._take_if_meant(layer)
         self.show_facts()
 
     def kdata(self) -> KData:
@@ -160,9 +162,12 @@ class ReconstructSettings(QWidget):
         kdata = kdata_of(layer)
         return kdata is not None and next(x for x in self._viewer.layers if kdata_of(x) is kdata) is layer
 
-    def _take_fitting_mask(self, event: Any) -> None:
-        """A mask just made for fully sampled data is meant to be used; so is a region where one is due."""
-        kdata, layer = self._kdata(), event.value
+    def _layer_added(self, event: Any) -> None:
+        self._take_if_meant(event.value)
+
+    def _take_if_meant(self, layer: Layer) -> None:
+        """A mask made for fully sampled data is meant to be used; so is a region where one is due."""
+        kdata = self._kdata()
         if kdata is None or not isinstance(layer, Labels) or layer.data.shape[-2:] != kdata.image_shape:
             return
         region = self.beside.region.combo

@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import QSignalBlocker
-from qtpy.QtWidgets import QHBoxLayout, QInputDialog, QMenu, QPushButton, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QInputDialog, QPushButton, QWidget
 
 from napari_lossguide.recon.kept_values import KeptValues, values_file
 from napari_lossguide.recon.methods import Method
-from napari_lossguide.widgets.boxes import ComboBox
+from napari_lossguide.widgets.boxes import ComboBox, MenuButton
 from napari_lossguide.widgets.method_form import MethodForm
 
 DEFAULTS = "Defaults"
-CHANGED = " (changed)"
+CHANGED = " *"
 
 
 class ValuesRow(QWidget):
@@ -34,7 +34,12 @@ class ValuesRow(QWidget):
         super().__init__()
         self._attempt, self._kept = attempt, KeptValues(path or values_file())
         self._form: MethodForm | None = None
-        self.box, self.reset, self.more = ComboBox(), QPushButton("Reset"), QPushButton("⋯")
+        self.box, self.reset = ComboBox(), QPushButton("Reset")
+        self.more = MenuButton(
+            "Keep or forget values",
+            "Keep the values of this form under a name, for this method, or forget the chosen set.",
+            {"Keep these values…": self._ask_and_keep, "Forget this set": self.forget},
+        )
         self._build()
 
     def show_form(self, form: MethodForm) -> None:
@@ -106,6 +111,7 @@ class ValuesRow(QWidget):
             here = index == self.box.currentIndex()
             self.box.setItemText(index, name + CHANGED if here and changed else name)
         self.reset.setEnabled(changed)
+        self.more.actions_by_title["Forget this set"].setEnabled(bool(self.box.currentData()))
 
     def _ask_and_keep(self) -> None:
         name, given = QInputDialog.getText(self, "Keep these values", "Name:", text=self.box.currentData() or "")
@@ -114,20 +120,14 @@ class ValuesRow(QWidget):
 
     def _build(self) -> None:
         self.box.setAccessibleName("Values")
-        self.box.setToolTip("Values of all parameters of this method: its defaults, or a set that you kept.")
+        self.box.setToolTip(
+            "Values of all parameters of this method: its defaults, or a set that you kept. A star: some were changed."
+        )
         self.box.setMinimumContentsLength(6)
         self.reset.setToolTip(
             "Back to the values of the chosen set. During a run the live knobs follow at the next step; the others "
             "offer to start again."
         )
-        self.more.setAccessibleName("Keep or forget values")
-        self.more.setToolTip("Keep the values of this form under a name, for this method, or forget the chosen set.")
-        self.more.setMaximumWidth(28)
-        menu = QMenu(self.more)
-        menu.addAction("Keep these values…", self._ask_and_keep)
-        self._forget = menu.addAction("Forget this set", self.forget)
-        menu.aboutToShow.connect(lambda: self._forget.setEnabled(bool(self.box.currentData())))
-        self.more.setMenu(menu)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.box, 1)
