@@ -14,7 +14,7 @@ from napari_lossguide.data.phantoms import shepp_logan, simulate
 from napari_lossguide.recon import metrics
 from napari_lossguide.widgets import layers, views
 from napari_lossguide.widgets.compare_dock import CompareDock
-from napari_lossguide.widgets.metrics_table import MetricsTable, Row, as_csv, measure
+from napari_lossguide.widgets.metrics_table import Compared, MetricsTable, Row, as_csv, measure
 
 TRUTH = shepp_logan(32)
 
@@ -75,7 +75,7 @@ def test_figures_are_those_of_recon_metrics(qtbot, dock, images):
         expected = metrics.evaluate(np.abs(TRUTH), layer.data)
         assert {k: row.figures[k] for k in expected} == pytest.approx(expected, rel=1e-5)
     assert dock.table.item(1, 1).font().bold() and not dock.table.item(0, 1).font().bold()
-    assert "SIMULATION" in dock.note.text()
+    assert "SIMULATION" in dock.figures.note.text()
 
 
 def test_without_a_reference_only_the_residual_is_shown(qtbot, dock, viewer):
@@ -83,7 +83,7 @@ def test_without_a_reference_only_the_residual_is_shown(qtbot, dock, viewer):
     settle(qtbot, dock)
     assert dock.table.rows[-1].figures == {"residual": 0.93}
     assert [dock.table.item(2, c).text() for c in range(1, 5)] == ["–", "–", "–", "0.93"]
-    dock.toggle.setChecked(True)
+    dock.modes.buttons["side by side"].click()
     assert not maps(viewer)
 
 
@@ -91,7 +91,7 @@ def test_side_by_side_and_back(qtbot, dock, viewer, images):
     dock.add_reference()
     settle(qtbot, dock)
     before = state(viewer)
-    dock.toggle.setChecked(True)
+    dock.modes.buttons["side by side"].click()
     grid, reference = viewer.canvas.grid, dock.reference.layer
     shown = [layer for layer in viewer.layers if layer.visible]
     assert shown == [*images, reference, *maps(viewer)] and len(maps(viewer)) == 2
@@ -103,7 +103,7 @@ def test_side_by_side_and_back(qtbot, dock, viewer, images):
     assert tuple(images[1].contrast_limits) == tuple(reference.contrast_limits) == (0.1, 0.7)
     images[0].colormap = "viridis"
     assert reference.colormap.name == "viridis"
-    dock.toggle.setChecked(False)
+    dock.modes.back.click()
     assert state(viewer) == before
     images[0].gamma = 0.5
     assert images[1].gamma == 1.0, "no longer linked"
@@ -112,7 +112,7 @@ def test_side_by_side_and_back(qtbot, dock, viewer, images):
 def test_the_canvas_comes_to_rest(qtbot, dock, viewer):
     """What the dock itself does to the layers must not make it start again."""
     dock.add_reference()
-    dock.toggle.setChecked(True)
+    dock.modes.buttons["side by side"].click()
     settle(qtbot, dock)
     qtbot.wait(200)
     moves = []
@@ -123,7 +123,7 @@ def test_the_canvas_comes_to_rest(qtbot, dock, viewer):
 
 def test_differences_follow_kind_and_gain(qtbot, dock, viewer, images):
     dock.add_reference()
-    dock.toggle.setChecked(True)
+    dock.modes.buttons["side by side"].click()
     first = maps(viewer)[0]
     np.testing.assert_allclose(first.data, np.abs(np.abs(images[0].data) - np.abs(TRUTH)), atol=1e-6)
     high = dock.reference.layer.contrast_limits[1]
@@ -140,7 +140,7 @@ def test_differences_follow_kind_and_gain(qtbot, dock, viewer, images):
 
 def test_a_new_result_joins_and_a_removed_one_leaves(qtbot, dock, viewer, images):
     dock.add_reference()
-    dock.toggle.setChecked(True)
+    dock.modes.buttons["side by side"].click()
     settle(qtbot, dock)
     third = show(viewer, "third", TRUTH[None] * 0.9)
     qtbot.waitUntil(lambda: len(maps(viewer)) == 3, timeout=5000)
@@ -148,7 +148,7 @@ def test_a_new_result_joins_and_a_removed_one_leaves(qtbot, dock, viewer, images
     viewer.layers.remove(images[0])
     qtbot.waitUntil(lambda: len(maps(viewer)) == 2, timeout=5000)
     settle(qtbot, dock)
-    dock.toggle.setChecked(False)
+    dock.modes.back.click()
     assert images[0] not in viewer.layers and third in viewer.layers and not maps(viewer)
 
 
@@ -174,7 +174,7 @@ def test_another_shape_is_one_sentence(qtbot, dock, viewer):
     show(viewer, "small", np.ones((1, 8, 8)))
     settle(qtbot, dock)
     qtbot.waitUntil(lambda: "(1, 8, 8)" in dock.status.sentence, timeout=20_000)
-    dock.toggle.setChecked(True)
+    dock.modes.buttons["side by side"].click()
     assert len(maps(viewer)) == 2
 
 
@@ -182,14 +182,14 @@ def test_kspace_phase_and_maps_are_no_candidates(qtbot, dock, viewer, images):
     layers.show_image(viewer, np.ones((1, 32, 32)), name="ph", role="phase", scale=(1.0, 1.0, 1.0))
     viewer.add_labels(np.ones((32, 32), int))
     viewer.add_image(np.ones((8, 8, 3)), rgb=True)
-    assert [x.name for x in dock._candidates] == ["image: head (simulation)", "bad", "good"]
+    assert [x.name for x in dock.list.images] == ["image: head (simulation)", "bad", "good"]
 
 
 def test_csv(qtbot, dock):
     dock.add_reference()
     settle(qtbot, dock)
     qtbot.waitUntil(lambda: "psnr" in dock.table.rows[0].figures, timeout=20_000)
-    dock._copy()
+    dock.figures.copy.click()
     rows = list(csv.DictReader(io.StringIO(QApplication.clipboard().text())))
     assert [r["image"] for r in rows] == ["bad", "good"]
     assert float(rows[0]["psnr"]) == pytest.approx(dock.table.rows[0].figures["psnr"], rel=1e-4)
@@ -202,7 +202,7 @@ def test_csv_quotes_names():
 
 
 def test_measure_says_why_there_is_no_figure():
-    (row,) = measure(np.zeros((1, 8, 8), np.float32), [("x", np.ones((1, 8, 8), np.float32), 0.5)])
+    (row,) = measure(np.zeros((1, 8, 8), np.float32), [Compared("x", np.ones((1, 8, 8), np.float32), 0.5)])
     assert "zero everywhere" in row.note and row.figures == {"residual": 0.5}
 
 
@@ -216,7 +216,7 @@ def test_closing_the_dock_gives_the_canvas_back(qtbot, make_napari_viewer):
     frame = viewer.window.add_dock_widget(dock)
     before = state(viewer)
     dock.add_reference()
-    dock.toggle.setChecked(True)
+    dock.modes.buttons["side by side"].click()
     assert viewer.canvas.grid.enabled
     frame.destroyOnClose()
     assert not viewer.canvas.grid.enabled and not maps(viewer)
