@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from napari.layers import Image, Layer
+from napari.layers import Image, Layer, Shapes
 
 LINKED = ("contrast_limits", "gamma", "colormap")
 GRID = ("enabled", "shape", "stride", "spacing")
@@ -41,10 +41,12 @@ class Arrangement:
             step()
 
     def only(self, shown: Sequence[Layer]) -> None:
-        """Show these layers, with their names, and no others."""
+        """Show these layers, with their names, and no others; what is drawn on top stays, for it needs no place."""
+        on_top = not self._viewer.canvas.grid.enabled
         for layer in list(self._viewer.layers):
-            layer.visible = layer in shown
-            layer.name_overlay.visible = layer.visible
+            drawn = on_top and isinstance(layer, Shapes) and layer.visible
+            layer.visible = layer in shown or drawn
+            layer.name_overlay.visible = layer in shown
         self._fit_names(shown)
 
     def link(self, images: Sequence[Image]) -> None:

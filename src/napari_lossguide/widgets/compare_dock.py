@@ -182,12 +182,18 @@ class CompareDock(Panel):
         self.modes.show_layers(self.reference.layer, self.candidates(), maps, running)
 
     def _mode_changed(self, mode: str) -> None:
+        self.differences.setVisible(mode in ("", GRID))
         with self.attempt(), self._own_changes():
             if mode:
                 self._arrange()
                 return
             self.differences.show_maps(None, [])
             self.modes.leave()
+
+    def _leave_grid(self) -> None:
+        """In the grid the line would have a place of its own, with no image under it."""
+        if self.modes.mode == GRID:
+            self.modes.choose("")
 
     def _follow_theme(self, event: Any = None) -> None:
         colour = get_theme(self._viewer.theme).text.as_hex()
@@ -203,6 +209,7 @@ class CompareDock(Panel):
             "is drawn; the residual stays that of the whole image."
         )
         row = QHBoxLayout()
+        row.setSpacing(6)
         row.addWidget(self.reference, 1)
         row.addWidget(self.truth)
         rows = form_layout()
@@ -230,6 +237,7 @@ class CompareDock(Panel):
         self.figures.said.connect(self._say)
         self.spectrum.changed.connect(self._plot)
         self.profile.changed.connect(self._line_soon.start)
+        self.profile.drawing.connect(self._leave_grid)
         self.tabs.currentChanged.connect(self._plot)
         self.reference.layer_changed.connect(self._reference_changed)
         self.region.layer_changed.connect(self._region_changed)

@@ -49,7 +49,7 @@ class Flicker(QObject):
         self._images = list(images)
         self._arrangement.one_place()
         self._arrangement.link(images)
-        turn = next((image for image in images if image is self._turn), images[0])
+        turn = images[images.index(self._turn)] if self._turn in images else images[0]
         self._turn = turn
         self._arrangement.only([turn])
         self._viewer.layers.selection.active = images[0]  # its contrast is everybody's
@@ -61,13 +61,13 @@ class Flicker(QObject):
         there = [image for image in self._images if image in self._viewer.layers]
         if not there:
             return
-        following = (there.index(self._turn) + 1) % len(there) if self._turn in there else 0
-        last, self._turn = self._turn, there[following]
+        following = there[(there.index(self._turn) + 1) % len(there) if self._turn in there else 0]
+        last, self._turn = self._turn, following
         # The new one first: an empty canvas in between would flash.
-        for image, visible in ((self._turn, True), (last, last is self._turn)):
-            if image is not None:
-                image.visible = image.name_overlay.visible = visible
-        self.shown.emit(self._turn.name)
+        following.visible = following.name_overlay.visible = True
+        if last is not None and last is not following:
+            last.visible = last.name_overlay.visible = False
+        self.shown.emit(following.name)
 
     def set_rate(self, hertz: float) -> None:
         """Images a second, within `RATES`."""

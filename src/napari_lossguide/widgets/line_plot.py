@@ -11,6 +11,8 @@ from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 # Okabe and Ito's, which people with any colour vision can tell apart; without black.
 COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#cc79a7", "#d55e00", "#0072b2", "#f0e442")
 GREY = "#8a8a8a"
+HEIGHT = 180  # pixels of the plot
+DECADES = 5  # of a logarithmic axis, below the largest value
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,9 @@ class LinePlot(QWidget):
         self._plot.setAccessibleName(name)
         self._plot.setMenuEnabled(False)
         self._plot.hideButtons()
-        self._plot.setMinimumHeight(120)
+        self._plot.setFixedHeight(HEIGHT)
+        self._plot.getAxis("left").enableAutoSIPrefix(False)
+        self._plot.getAxis("bottom").enableAutoSIPrefix(False)
         self._plot.getAxis("left").setLogMode(x=False, y=logarithmic)
         self._legend.setWordWrap(True)
         self._legend.setTextFormat(Qt.TextFormat.RichText)
@@ -63,7 +67,7 @@ class LinePlot(QWidget):
 
     def sizeHint(self) -> QSize:
         """Prefer a flat plot."""
-        return QSize(300, 200)
+        return QSize(300, HEIGHT + self._legend.sizeHint().height())
 
     def show_lines(self, lines: Sequence[Line], across: str, up: str, mark: float | None = None) -> None:
         """Show other curves.
@@ -90,6 +94,14 @@ class LinePlot(QWidget):
             axis.setTextPen(color)
         self._redraw()
 
+    def _cut_off(self) -> None:
+        """Errors that are next to nothing would press all the others together."""
+        values = np.concatenate([np.asarray(line.y, float) for line in self.lines] or [np.ones(1)])
+        values = values[values > 0]
+        if values.size:
+            high, low = np.log10(values.max()), np.log10(values.min())
+            self._plot.setYRange(max(low, high - DECADES), high, padding=0.05)
+
     def _redraw(self) -> None:
         plot = self._plot.getPlotItem()
         plot.clear()
@@ -100,6 +112,8 @@ class LinePlot(QWidget):
                 y = np.log10(y, where=y > 0, out=np.full(y.shape, np.nan))
             plot.plot(line.x, y, pen=self._pg.mkPen(line.colour or self._foreground, width=2), connect="finite")
         plot.autoRange(padding=0.03)
+        if self._logarithmic:
+            self._cut_off()
         names = (
             f'<span style="color:{line.colour or self._foreground}">━</span> {html.escape(line.name)}'
             for line in self.lines

@@ -34,12 +34,14 @@ class ProfilePage(QWidget):
     Attributes
     ----------
     changed : signal, when the line has moved, or the sliders of the viewer.
+    drawing : signal, when a person wants to draw a line: it needs an image under it.
     line : choice of the Shapes layer.
     draw : button that puts the tool for a line into the person's hand.
     plot, said : curves, and why there are none.
     """
 
     changed = Signal()
+    drawing = Signal()
 
     def __init__(self, panel: Panel, viewer: Any) -> None:
         super().__init__()
@@ -52,6 +54,7 @@ class ProfilePage(QWidget):
 
     def start_drawing(self) -> None:
         """Put napari's line tool into the person's hand, on the chosen layer or a new one."""
+        self.drawing.emit()
         layer = self.line.layer
         if layer is None:
             image = next((x for x in reversed(self._viewer.layers) if isinstance(x, Image)), None)

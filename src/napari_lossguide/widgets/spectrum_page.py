@@ -131,10 +131,10 @@ class SpectrumPage(QWidget):
             "Radius as a fraction of the Nyquist frequency of each axis, or as a spatial frequency. The dashed line is "
             "the Nyquist frequency, of the coarser axis; beyond it lie the corners."
         )
-        self.phase.setChecked(True)
         self.phase.setToolTip(
-            "Compare complex images where the image is a result and the reference is complex as well. Coil maps that "
-            "were estimated leave a phase that is not the true image's: then look at the magnitudes."
+            "Compare complex images where the image is a result and the reference is complex as well, else magnitudes. "
+            "Mind that estimated coil maps give a result a phase of their own, which is no error: the true image does "
+            "not have it, another result of the same data does."
         )
         self.plot.setToolTip(
             "|F(image − reference)|² / |F reference|², summed over rings of one radius and all slices."

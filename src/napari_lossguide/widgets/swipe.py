@@ -95,7 +95,7 @@ class Swipe(QObject):
         passed = slice(*sorted((self._column, column)))
         layer.data[..., passed] = self._sides[0 if column > self._column else 1][..., passed]
         self._column = column
-        layer.refresh(highlight=False, extent=False)
+        layer.refresh(thumbnail=False, highlight=False, extent=False)
         self._show_line(layer)
 
     def stop(self) -> None:
