@@ -10,13 +10,12 @@ from napari.components import ViewerModel
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QApplication
 
-from napari_lossguide.data.phantoms import shepp_logan, simulate
+from napari_lossguide.data.phantoms import simulate
 from napari_lossguide.recon import metrics
-from napari_lossguide.widgets import layers, views
+from napari_lossguide.widgets import layers
 from napari_lossguide.widgets.compare_dock import CompareDock
 from napari_lossguide.widgets.metrics_table import Compared, MetricsTable, Row, as_csv, measure
-
-TRUTH = shepp_logan(32)
+from widgets.compared import TRUTH, add_images, of_role, settle, show, state
 
 
 @pytest.fixture
@@ -26,19 +25,7 @@ def viewer():
 
 @pytest.fixture
 def images(viewer):
-    """Two results of different quality, and the k-space they came from."""
-    kdata = simulate(TRUTH, n_coils=2, spacing=(5.0, 2.0, 1.0), name="head")
-    layers.add_kspace(viewer, kdata)
-    rng = np.random.default_rng(0)
-    return [
-        show(viewer, name, TRUTH[None] + s * rng.normal(size=(1, 32, 32))) for name, s in (("bad", 0.2), ("good", 0.02))
-    ]
-
-
-def show(viewer, name, data, **facts):
-    return layers.show_image(
-        viewer, data.astype(np.float32), name=name, role="result", scale=(5.0, 2.0, 1.0), metadata=facts
-    )
+    return add_images(viewer)
 
 
 @pytest.fixture
@@ -48,22 +35,8 @@ def dock(qtbot, viewer, images):
     return widget
 
 
-def settle(qtbot, dock):
-    qtbot.waitUntil(lambda: not dock._soon.isActive(), timeout=5000)
-    qtbot.waitUntil(lambda: [r.name for r in dock.table.rows] == [x.name for x in dock.candidates()], timeout=20_000)
-
-
 def maps(viewer):
-    return [layer for layer in viewer.layers if views.role_of(layer) == "difference"]
-
-
-def state(viewer):
-    grid = viewer.canvas.grid
-    looks = {
-        x.name: (x.visible, x.name_overlay.visible, tuple(getattr(x, "contrast_limits", ()))) for x in viewer.layers
-    }
-    camera = viewer.scene.camera
-    return [x.name for x in viewer.layers], looks, grid.enabled, grid.shape, grid.stride, camera.zoom, camera.center
+    return of_role(viewer, "difference")
 
 
 def test_figures_are_those_of_recon_metrics(qtbot, dock, images):

@@ -170,6 +170,7 @@ class CompareDock(Panel):
             return
         reference, images = self.reference.layer, self.candidates()
         with self._own_changes():
+            self.modes.begin()
             maps = self.differences.show_maps(reference, images if self.modes.mode == GRID else [])
             self._show_layers(maps)
 

@@ -63,6 +63,10 @@ class ViewModes(QWidget):
         self.flicker.setVisible(self.mode == FLICKER)
         self.changed.emit(self.mode)
 
+    def begin(self) -> None:
+        """Remember how the canvas looks, before layers are added to it; once is enough."""
+        self._arrangement.begin()
+
     def show_layers(
         self, reference: Image | None, images: Sequence[Image], maps: Sequence[Image], running: Sequence[Layer]
     ) -> None:
@@ -82,8 +86,8 @@ class ViewModes(QWidget):
         """
         if not self.mode:
             return
+        self.begin()
         top = [*images, *([reference] if reference is not None else [])]
-        self._arrangement.begin()
         for mode, each in ((GRID, self._grid), (SWIPE, self._swipe), (FLICKER, self._flicker)):
             if mode != self.mode:
                 each.stop()
