@@ -3,19 +3,20 @@
 import csv
 import io
 import math
+import threading
 
 import numpy as np
 import pytest
 from napari.components import ViewerModel
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QApplication
+from widgets.compared import TRUTH, add_images, of_role, settle, show, state
 
 from napari_lossguide.data.phantoms import simulate
 from napari_lossguide.recon import metrics
 from napari_lossguide.widgets import layers
 from napari_lossguide.widgets.compare_dock import CompareDock
-from napari_lossguide.widgets.metrics_table import Compared, MetricsTable, Row, as_csv, measure
-from widgets.compared import TRUTH, add_images, of_role, settle, show, state
+from napari_lossguide.widgets.metrics_table import COLUMNS, Compared, MetricsTable, Row, as_csv, mean_deviation, measure
 
 
 @pytest.fixture
@@ -252,3 +253,163 @@ def test_a_heading_sorts_best_first_then_worst_then_not_at_all(qtbot):
     assert click(0) == "abC"
     table.show_rows(rows[:2])
     assert names() == "bC" and table.item(1, 1).font().bold()
+
+
+def test_the_map_of_ssim_is_computed_in_a_thread(qtbot, dock, viewer, images, monkeypatch):
+    threads, plain = [], metrics.ssim_map
+
+    def watched(*args):
+        threads.append(threading.current_thread())
+        return plain(*args)
+
+    monkeypatch.setattr(metrics, "ssim_map", watched)
+    dock.add_reference()
+    dock.modes.buttons["side by side"].click()
+    dock.differences.form.set_values({"kind": "ssim"})
+    qtbot.waitUntil(lambda: [x.name for x in maps(viewer)] == ["SSIM map of bad", "SSIM map of good"], timeout=20_000)
+    assert threads and threading.main_thread() not in threads
+    for layer, image in zip(maps(viewer), images, strict=True):
+        np.testing.assert_allclose(layer.data, plain(np.abs(TRUTH), image.data)[0], rtol=1e-4, atol=1e-5)
+        assert tuple(layer.contrast_limits) == (0.0, 1.0) and layer.colormap.name == "viridis" and layer.visible
+    assert [viewer.canvas.grid.position(viewer.layers.index(x), viewer.layers) for x in maps(viewer)] == [
+        (1, 0),
+        (1, 1),
+    ]
+    gain = dock.differences.form.editor("gain")
+    assert not gain.isEnabled() and "Only maps of errors" in gain.toolTip()
+    images[0].data = np.abs(TRUTH[None])
+    qtbot.waitUntil(lambda: maps(viewer)[0].data.min() > 0.999, timeout=20_000)
+    dock.differences.form.set_values({"kind": "signed"})
+    qtbot.waitUntil(lambda: [x.name for x in maps(viewer)] == ["Error of bad", "Error of good"], timeout=5000)
+    assert gain.isEnabled()
+
+
+def test_a_map_that_comes_too_late_is_not_shown(qtbot, dock, viewer, images, monkeypatch):
+    gate, plain = threading.Event(), metrics.ssim_map
+    monkeypatch.setattr(metrics, "ssim_map", lambda *args: (gate.wait(10), plain(*args))[1])
+    dock.add_reference()
+    dock.modes.buttons["side by side"].click()
+    dock.differences.form.set_values({"kind": "ssim"})
+    qtbot.wait(200)
+    dock.modes.back.click()
+    gate.set()
+    qtbot.wait(300)
+    assert not maps(viewer) and not viewer.canvas.grid.enabled
+
+
+def test_without_a_reference_the_rest_says_why(qtbot, dock, viewer):
+    settle(qtbot, dock)
+    why = "Needs a reference"
+    kinds = dock.differences.form.editor("kind")
+
+    def offered():
+        return {kinds.itemText(i): kinds.model().item(i).isEnabled() for i in range(kinds.count())}
+
+    assert offered() == {"Absolute error": False, "Signed error": False, "SSIM map": False, "Std": True}
+    assert why in kinds.toolTip() and why in kinds.itemData(0, Qt.ItemDataRole.ToolTipRole)
+    assert not dock.differences.form.editor("gain").isEnabled()
+    table = dock.table
+    for column in range(1, 4):
+        assert why in table.horizontalHeaderItem(column).toolTip() and why in table.item(0, column).toolTip()
+        assert not table.item(0, column).flags() & Qt.ItemFlag.ItemIsEnabled
+    assert why not in table.horizontalHeaderItem(4).toolTip()
+    dock.truth.click()
+    qtbot.waitUntil(lambda: "psnr" in table.rows[0].figures, timeout=20_000)
+    assert all(offered().values()) and why not in kinds.toolTip()
+    assert why not in table.horizontalHeaderItem(1).toolTip() and table.item(0, 1).flags() & Qt.ItemFlag.ItemIsEnabled
+    viewer.layers.remove(dock.reference.layer)
+    qtbot.waitUntil(lambda: why in table.horizontalHeaderItem(1).toolTip(), timeout=20_000)
+    assert not offered()["SSIM map"]
+
+
+def deviations(viewer, images):
+    """Layers of the standard deviation of both images' samples."""
+    shown = []
+    for image, level in zip(images, (0.5, 0.2), strict=True):
+        std = np.full((32, 32), level, "f4")
+        std[:16] = 3 * level
+        shown.append(
+            layers.show_image(
+                viewer,
+                std,
+                name=f"Standard deviation of {image.name}",
+                role="standard deviation",
+                scale=(5.0, 2.0, 1.0),
+                metadata={"of": image.name},
+                contrast_limits=(0.0, 4 * level),
+                colormap="magma",
+            )
+        )
+    return shown
+
+
+def test_the_std_is_a_column_once_there_are_samples(qtbot, dock, viewer, images):
+    settle(qtbot, dock)
+    column = list(COLUMNS).index("std") + 1
+    assert dock.table.isColumnHidden(column)
+    deviations(viewer, images[:1] + images[1:])
+    images[0].name = "renamed"
+    qtbot.waitUntil(lambda: "std" in dock.table.rows[0].figures, timeout=20_000)
+    assert [row.figures["std"] for row in dock.table.rows] == pytest.approx([1.0, 0.4], rel=1e-5)
+    assert not dock.table.isColumnHidden(column) and dock.table.item(0, column).text() == "1"
+    labels = np.zeros((32, 32), int)
+    labels[20:30] = 1
+    viewer.add_labels(labels, scale=(2.0, 1.0), name="lower")
+    dock.region.setCurrentIndex(dock.region.findText("lower"))
+    qtbot.waitUntil(lambda: dock.table.rows[0].figures["std"] == pytest.approx(0.5, rel=1e-5), timeout=20_000)
+    assert float(next(csv.DictReader(io.StringIO(dock.csv())))["std"]) == pytest.approx(0.5)
+    viewer.layers.remove(viewer.layers["Standard deviation of bad"])
+    viewer.layers.remove(viewer.layers["Standard deviation of good"])
+    qtbot.waitUntil(lambda: dock.table.isColumnHidden(column), timeout=20_000)
+
+
+def test_the_mean_std_leaves_out_slices_without_an_image():
+    std = np.stack([np.full((4, 4), np.nan), np.full((4, 4), 2.0)])
+    assert mean_deviation(std) == 2.0
+    assert math.isnan(mean_deviation(std[:1]))
+
+
+def test_std_maps_need_no_reference_and_share_their_contrast(qtbot, dock, viewer, images):
+    stds = deviations(viewer, images)
+    for layer in stds:
+        layer.visible = False
+    before = state(viewer)
+    dock.differences.form.set_values({"kind": "samples"})
+    dock.modes.buttons["side by side"].click()
+    shown = [layer for layer in viewer.layers if layer.visible]
+    assert shown == [*images, *stds]
+    assert tuple(stds[0].contrast_limits) == tuple(stds[1].contrast_limits) == (0.0, 2.0)
+    dock.modes.back.click()
+    assert state(viewer) == before
+
+
+def test_the_table_is_saved(qtbot, dock, viewer, tmp_path, monkeypatch):
+    dock.add_reference()
+    settle(qtbot, dock)
+    qtbot.waitUntil(lambda: "psnr" in dock.table.rows[0].figures, timeout=20_000)
+    answer = [""]
+    monkeypatch.setattr("qtpy.QtWidgets.QFileDialog.getSaveFileName", lambda *args: (answer[0], ""))
+    dock.figures.save.click()
+    assert not dock.status.sentence, "the person thought better of it"
+    answer[0] = str(tmp_path / "table")
+    dock.figures.save.click()
+    assert dock.status.sentence == "Saved table.csv."
+    assert (tmp_path / "table.csv").read_text() == dock.csv() and [p.name for p in tmp_path.iterdir()] == ["table.csv"]
+    row = next(csv.DictReader(io.StringIO(dock.csv())))
+    assert row["reference"] == dock.reference.layer.name and row["region"] == ""
+    answer[0] = str(tmp_path / "absent" / "table.csv")
+    dock.figures.save.click()
+    assert "absent" in dock.status.sentence and "could not be written: No such file" in dock.status.sentence
+
+
+def test_a_row_of_the_table_is_of_the_reference_it_was_computed_with(qtbot, dock, viewer, images, monkeypatch):
+    """While new figures are on their way, the table still shows those of the old reference, and says so."""
+    dock.reference.layer = images[1]
+    qtbot.waitUntil(lambda: "psnr" in (dock.table.rows or [Row("")])[0].figures, timeout=20_000)
+    gate, plain = threading.Event(), metrics._magnitudes
+    monkeypatch.setattr(metrics, "_magnitudes", lambda *args: (gate.wait(10), plain(*args))[1])
+    dock.truth.click()
+    qtbot.wait(200)
+    assert next(csv.DictReader(io.StringIO(dock.csv())))["reference"] == "good"
+    gate.set()
+    qtbot.waitUntil(lambda: "True image" in next(csv.DictReader(io.StringIO(dock.csv())))["reference"], timeout=20_000)

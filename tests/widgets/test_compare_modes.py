@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 from napari.components import ViewerModel
+from napari.utils._proxies import ReadOnlyWrapper
 from napari.utils.interactions import mouse_move_callbacks, mouse_press_callbacks, mouse_release_callbacks
 from qtpy.QtCore import Qt
+from widgets.compared import SCALE, TRUTH, add_images, of_role, settle, show, state
 
 from napari_lossguide.widgets import layers
 from napari_lossguide.widgets.compare_dock import CompareDock
-from widgets.compared import SCALE, TRUTH, add_images, of_role, settle, show, state
 
 
 @pytest.fixture
@@ -52,8 +53,7 @@ def drag(viewer, start, *stops):
         def __init__(self, kind, position):
             self.type, self.position, self.handled = kind, position, False
 
-    mouse_press_callbacks(viewer, press := Event("mouse_press", start))
-    assert press.type
+    mouse_press_callbacks(viewer, ReadOnlyWrapper(Event("mouse_press", start), exceptions=("handled",)))
     panning = viewer.scene.camera.mouse_pan
     for stop in stops:
         mouse_move_callbacks(viewer, Event("mouse_move", stop))

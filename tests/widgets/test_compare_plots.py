@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from napari.components import ViewerModel
+from widgets.compared import SCALE, TRUTH, add_images, of_role, settle, show
 
 from napari_lossguide.data.fourier import fft2c, ifft2c
 from napari_lossguide.data.phantoms import simulate, smooth_phase
@@ -13,7 +14,6 @@ from napari_lossguide.recon.spectra import ring_error
 from napari_lossguide.widgets import layers
 from napari_lossguide.widgets.compare_dock import CompareDock
 from napari_lossguide.widgets.line_plot import Line, LinePlot
-from widgets.compared import SCALE, TRUTH, add_images, of_role, settle, show
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def dock(qtbot, viewer, images):
 
 def result(image):
     """A result as far as the dock looks at it."""
-    fields = {name: None for name in Result.__dataclass_fields__}
+    fields = dict.fromkeys(Result.__dataclass_fields__)
     recipe = SimpleNamespace(to_json=lambda: "{}", seed=0)
     return Result(**fields | {"image": image, "recipe": recipe, "provenance": {}, "simulated": True})
 

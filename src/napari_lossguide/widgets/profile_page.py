@@ -106,7 +106,7 @@ class ProfilePage(QWidget):
             return plane
         if (image, index) not in self._planes:
             self._planes = {key: kept for key, kept in self._planes.items() if key[0] is not image}
-            self._planes[image, index] = np.asarray(plane)
+            self._planes[image, index] = _read(image, plane)
         return self._planes[image, index]
 
     def _line_changed(self, layer: Layer | None) -> None:
@@ -157,6 +157,13 @@ def line_of(layer: Layer | None) -> np.ndarray:
         raise InvalidInput(f"The layer '{layer.name}' has no line and no path; draw one.")
     chosen = next((i for i in lines if i in layer.selected_data), lines[-1])
     return to_world(layer, np.asarray(layer.data[chosen], float)[:, -2:])
+
+
+def _read(image: Image, lazy: Any) -> np.ndarray:
+    try:
+        return np.asarray(lazy)
+    except Exception as error:  # whatever the file's library raises
+        raise InvalidInput(f"'{image.name}' could not be read: {error}") from error
 
 
 def unit_of(layer: Layer) -> str:
