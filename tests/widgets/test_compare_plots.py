@@ -216,11 +216,13 @@ def test_the_profile_is_of_the_slice_that_is_shown(qtbot, viewer):
     viewer.add_shapes([[(2.0, 2.0), (2.0, 12.0)]], shape_type="line", name="cut")
     open_page(qtbot, dock, dock.profile)
     choose(dock, "cut")
+
+    def values():
+        return {float(y) for line in dock.profile.plot.lines for y in line.y}
+
     for index in (3, 1, 4):
         viewer.dims.set_point(0, 3.0 * index)
-        qtbot.waitUntil(
-            lambda: bool(dock.profile.plot.lines) and bool((dock.profile.plot.lines[0].y == index).all()), timeout=5000
-        )
+        qtbot.waitUntil(lambda index=index: values() == {index}, timeout=5000)
 
 
 def test_a_line_is_drawn_with_the_button(qtbot, ramps, viewer):
