@@ -275,6 +275,11 @@ def test_the_map_of_ssim_is_computed_in_a_thread(qtbot, dock, viewer, images, mo
         (1, 0),
         (1, 1),
     ]
+    zoom = viewer.scene.camera.zoom
+    dock.modes.back.click()
+    dock.modes.buttons["side by side"].click()
+    qtbot.waitUntil(lambda: len(maps(viewer)) == 2, timeout=20_000)
+    assert viewer.scene.camera.zoom == zoom, "fitted to the boxes again once the maps have come"
     gain = dock.differences.form.editor("gain")
     assert not gain.isEnabled() and "Only maps of errors" in gain.toolTip()
     images[0].data = np.abs(TRUTH[None])

@@ -33,17 +33,18 @@ class SideBySide:
         """
         layers, shown = self._viewer.layers, [*top, *bottom, *others]
         self._arrangement.link([])
+        grid = self._viewer.canvas.grid
+        before = grid.actual_shape(layers) if grid.enabled else None
         for layer in shown:
             layers.move(layers.index(layer), len(layers))
-        grid = self._viewer.canvas.grid
         grid.stride, grid.spacing = 1, SPACING
         grid.shape = (-1, len(top)) if bottom else (-1, -1)
-        fresh, grid.enabled = not grid.enabled, True
+        grid.enabled = True
         self._arrangement.only(shown)
         self._arrangement.link(top)
         if top:
             layers.selection.active = top[0]  # its contrast is everybody's
-        if fresh:
+        if grid.actual_shape(layers) != before:  # other boxes, which the images have to fit into
             self._viewer.reset_view()
 
     def stop(self) -> None:
