@@ -6,6 +6,7 @@ from napari.components import ViewerModel
 from napari.utils._proxies import ReadOnlyWrapper
 from napari.utils.interactions import mouse_move_callbacks, mouse_press_callbacks, mouse_release_callbacks
 from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QPushButton
 from widgets.compared import SCALE, TRUTH, add_images, of_role, settle, show, state
 
 from napari_lossguide.widgets import layers
@@ -305,6 +306,29 @@ def test_a_real_drag_moves_the_line_and_not_the_camera(qtbot, make_napari_viewer
     qtbot.mouseRelease(native, Qt.MouseButton.LeftButton, pos=pixel(30, 43.5))
     np.testing.assert_array_less(abs(int((swipe_layer(viewer).data[0] < 0.5).sum()) - 44), 2)
     assert camera.center == place
+
+
+@pytest.mark.gui
+def test_nothing_is_clipped_at_320_pixels(qtbot, make_napari_viewer):
+    viewer = make_napari_viewer(show=True)
+    viewer.window._qt_window.resize(1280, 720)
+    add_images(viewer)
+    dock = CompareDock(viewer)
+    qtbot.addWidget(dock)
+    frame = viewer.window.add_dock_widget(dock, area="right")
+    dock.truth.click()
+    settle(qtbot, dock)
+    for mode in ("side by side", "swipe", "flicker"):
+        dock.modes.buttons[mode].click()
+        for page in (dock.spectrum, dock.profile, dock.figures):
+            dock.tabs.setCurrentWidget(page)
+            qtbot.wait(50)
+            viewer.window._qt_window.resizeDocks([frame], [320], Qt.Orientation.Horizontal)
+            qtbot.wait(50)
+            assert dock.minimumSizeHint().width() <= 320 and dock.width() <= 330
+            for button in dock.findChildren(QPushButton):
+                hint = button.fontMetrics().horizontalAdvance(button.text())
+                assert not button.isVisible() or button.width() >= hint, button.text()
 
 
 def _point(at):

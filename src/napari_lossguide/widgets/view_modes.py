@@ -165,6 +165,7 @@ class SwipeControls(QWidget):
         self.slider.valueChanged.connect(lambda _: swipe.move(self.fraction))
         swipe.dragged.connect(lambda fraction: self.slider.setValue(round(fraction * STEPS)))
         for side, box in enumerate((self.left, self.right)):
+            box.setMinimumContentsLength(5)
             box.currentIndexChanged.connect(lambda index, side=side: self._choose(side, index))
 
     @property
