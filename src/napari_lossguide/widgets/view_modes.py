@@ -123,6 +123,8 @@ class ViewModes(QWidget):
         self.back.setEnabled(False)
         self.back.clicked.connect(lambda _: self.choose(""))
         row.addWidget(self.back)
+        for button in (*self.buttons.values(), self.back):  # Qt's own style would ask for 80 pixels each
+            button.setMinimumWidth(button.fontMetrics().horizontalAdvance(button.text()) + 8)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(6)
