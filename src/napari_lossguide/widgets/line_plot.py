@@ -119,3 +119,4 @@ class LinePlot(QWidget):
             for line in self.lines
         )
         self._legend.setText("<br>".join(names))
+        self._legend.setVisible(bool(self.lines))

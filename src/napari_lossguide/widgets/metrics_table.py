@@ -23,6 +23,7 @@ COLUMNS: dict[str, tuple[str, str, bool | None]] = {
     "residual": ("Resid.", "{:.2f}", None),
     "std": ("Std", "{:.3g}", None),
 }
+STD = 1 + list(COLUMNS).index("std")
 NEED_REFERENCE = ("psnr", "ssim", "nmse")
 HELP = {
     "psnr": "Peak signal-to-noise ratio in dB over the volume, peak = maximum of the reference (as fastMRI).",
@@ -138,14 +139,19 @@ class MetricsTable(QTableWidget):
     def sizeHint(self) -> QSize:
         """As high as its rows."""
         rows = sum(self.rowHeight(i) for i in range(self.rowCount()))
-        return QSize(300, self.horizontalHeader().sizeHint().height() + max(rows, 30) + 4)
+        bar = self.horizontalScrollBar().sizeHint().height() if self._scrolls() else 0
+        return QSize(300, self.horizontalHeader().sizeHint().height() + max(rows, 30) + 4 + bar)
 
     def show_rows(self, rows: Sequence[Row], *, referred: bool = True) -> None:
         """Show other rows; `referred`: there is a reference that they were compared with."""
         self.rows, self._referred = list(rows), referred
         for column, key in enumerate(COLUMNS, start=1):
             self.horizontalHeaderItem(column).setToolTip(self._help(key))
-        self.setColumnHidden(1 + list(COLUMNS).index("std"), not any("std" in row.figures for row in rows))
+        self.setColumnHidden(STD, not any("std" in row.figures for row in rows))
+        policies = Qt.ScrollBarPolicy
+        self.setHorizontalScrollBarPolicy(
+            policies.ScrollBarAsNeeded if self._scrolls() else policies.ScrollBarAlwaysOff
+        )
         self.setRowCount(len(rows))
         for index, row in enumerate(self.shown()):
             name = QTableWidgetItem(row.name.removesuffix(SIMULATION))  # the dock says it for all
@@ -181,6 +187,10 @@ class MetricsTable(QTableWidget):
         if self._sorted is not None:
             header.setSortIndicator(column, order.DescendingOrder if self._sorted[1] else order.AscendingOrder)
         self.show_rows(self.rows, referred=self._referred)
+
+    def _scrolls(self) -> bool:
+        """With all columns a narrow dock has no room for the last one."""
+        return not self.isColumnHidden(STD)
 
     def _help(self, key: str) -> str:
         return NO_REFERENCE if key in NEED_REFERENCE and not self._referred else HELP[key]
