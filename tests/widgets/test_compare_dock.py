@@ -302,6 +302,20 @@ def test_a_map_that_comes_too_late_is_not_shown(qtbot, dock, viewer, images, mon
     assert not maps(viewer) and not viewer.canvas.grid.enabled
 
 
+def test_a_map_that_comes_after_another_was_chosen_is_not_taken_for_it(qtbot, dock, viewer, images, monkeypatch):
+    gate, plain = threading.Event(), metrics.ssim_map
+    monkeypatch.setattr(metrics, "ssim_map", lambda *args: (gate.wait(10), plain(*args))[1])
+    dock.add_reference()
+    dock.modes.buttons["side by side"].click()
+    dock.differences.form.set_values({"kind": "ssim"})
+    qtbot.wait(200)
+    dock.differences.form.set_values({"kind": "absolute"})
+    qtbot.waitUntil(lambda: [x.name for x in maps(viewer)] == ["|Error| of bad", "|Error| of good"], timeout=5000)
+    gate.set()
+    qtbot.wait(300)
+    np.testing.assert_allclose(maps(viewer)[0].data, np.abs(np.abs(images[0].data) - np.abs(TRUTH)), atol=1e-6)
+
+
 def test_without_a_reference_the_rest_says_why(qtbot, dock, viewer):
     settle(qtbot, dock)
     why = "Needs a reference"

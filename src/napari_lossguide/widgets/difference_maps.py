@@ -77,6 +77,8 @@ class DifferenceMaps(QWidget):
         self._viewer = viewer
         self._peak = 1.0
         self._asked: tuple[str, Image | None, list[Image]] = ("", None, [])
+        self._job: tuple[str, Image | None, list[Image]] = self._asked  # what was computed last
+        self._waits = False  # for that, from the thread
         self._made: dict[Image, Image] = {}  # image -> its map
         self._errand = Errand(self)
         self._errand.ended.connect(self._show_late)
@@ -118,6 +120,7 @@ class DifferenceMaps(QWidget):
         kind = self.kind if self.box.isChecked() and images else ""
         if kind == SAMPLES:
             reference = None
+        self._waits = False
         same = kind == self._asked[0] and reference is self._asked[1]
         self._asked = (kind, reference, list(images))
         if not same:
@@ -140,16 +143,17 @@ class DifferenceMaps(QWidget):
     def _compute(self, kind: str, reference: Image, images: Sequence[Image]) -> None:
         fitting = [image for image in images if _shape(image) == _shape(reference)]
         job = partial(_all, kind, finest(reference), [finest(image) for image in fitting])
-        self._late = (kind, reference, fitting)
+        self._job = (kind, reference, fitting)
         if kind == "ssim" or not all(isinstance(finest(x), np.ndarray) for x in (reference, *fitting)):
+            self._waits = True
             self._errand.start(job, "Maps of the differences")
         else:
             self._show(job())
 
     def _show_late(self, found: list[np.ndarray] | Failure) -> None:
-        kind, reference, _ = self._late
-        if (kind, reference) != self._asked[:2] or reference not in self._viewer.layers:
+        if not self._waits or self._job[1] not in self._viewer.layers:
             return  # something else is wanted by now
+        self._waits = False
         if isinstance(found, Failure):
             self.failed.emit(found.sentence)
             return
@@ -157,7 +161,7 @@ class DifferenceMaps(QWidget):
         self.arrived.emit()
 
     def _show(self, found: Sequence[np.ndarray]) -> None:
-        kind, _, images = self._late
+        kind, _, images = self._job
         word, colormap = LOOKS[kind]
         self._made = {}
         for image, data in zip(images, found, strict=True):
