@@ -40,14 +40,13 @@ class Arrangement:
         for step in undo:
             step()
 
-    def only(self, shown: Sequence[Layer]) -> None:
-        """Show these layers, with their names, and no others; what is drawn on top stays, for it needs no place."""
-        on_top = not self._viewer.canvas.grid.enabled
+    def only(self, shown: Sequence[Layer], *, on_top: bool = True) -> None:
+        """Show these layers, with their names, and no others; but shapes that are drawn on top stay, unless not."""
         for layer in list(self._viewer.layers):
             drawn = on_top and isinstance(layer, Shapes) and layer.visible
             layer.visible = layer in shown or drawn
             layer.name_overlay.visible = layer in shown
-        self._fit_names(shown)
+        self.fit_names(shown)
 
     def link(self, images: Sequence[Image]) -> None:
         """Give images the contrast of the last one, and let them share it from now on; those linked before no longer.
@@ -72,7 +71,7 @@ class Arrangement:
             self._viewer.canvas.grid.enabled = False
             self._viewer.reset_view()
 
-    def _fit_names(self, shown: Sequence[Layer]) -> None:
+    def fit_names(self, shown: Sequence[Layer]) -> None:
         """Make the names as large as the longest one allows: a point of size takes a pixel of width per letter."""
         grid = self._viewer.canvas.grid
         columns = grid.actual_shape(self._viewer.layers)[1] if grid.enabled else 1

@@ -39,8 +39,9 @@ class SideBySide:
             layers.move(layers.index(layer), len(layers))
         grid.stride, grid.spacing = 1, SPACING
         grid.shape = (-1, len(top)) if bottom else (-1, -1)
+        self._arrangement.only(shown, on_top=False)  # first, for each visible layer gets a box
         grid.enabled = True
-        self._arrangement.only(shown)
+        self._arrangement.fit_names(shown)
         self._arrangement.link(top)
         if top:
             layers.selection.active = top[0]  # its contrast is everybody's
