@@ -217,6 +217,19 @@ def test_figures_of_a_region_follow_what_is_drawn(qtbot, dock, viewer, images):
     qtbot.waitUntil(lambda: dock.table.rows[0].figures["psnr"] == pytest.approx(whole, rel=1e-5), timeout=20_000)
 
 
+def test_a_region_beside_an_image_of_another_size_leaves_the_others_their_figures(qtbot, dock, viewer, images):
+    dock.truth.click()
+    show(viewer, "small", np.ones((1, 8, 8)))
+    labels = np.zeros((32, 32), int)
+    labels[20:, 20:] = 1  # beyond the small one
+    viewer.add_labels(labels, scale=(2.0, 1.0), name="corner")
+    dock.region.setCurrentIndex(dock.region.findText("corner"))
+    expected = metrics.psnr(np.abs(TRUTH), images[0].data, labels > 0)
+    qtbot.waitUntil(lambda: len(dock.table.rows) == 3 and "psnr" in dock.table.rows[0].figures, timeout=20_000)
+    qtbot.waitUntil(lambda: dock.table.rows[0].figures["psnr"] == pytest.approx(expected, rel=1e-5), timeout=20_000)
+    assert "(1, 8, 8)" in dock.table.rows[2].note
+
+
 def test_an_empty_region_is_said(qtbot, dock, viewer):
     dock.truth.click()
     settle(qtbot, dock)

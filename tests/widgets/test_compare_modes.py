@@ -196,6 +196,7 @@ def test_the_rate_has_limits(dock):
 
 
 def test_a_key_goes_on_while_images_flicker(dock, viewer, images):
+    viewer.bind_key("M", print)
     bound = {str(key) for key in viewer.keymap}
     dock.modes.flicker.pause.setChecked(True)
     dock.modes.buttons["flicker"].click()
@@ -205,6 +206,10 @@ def test_a_key_goes_on_while_images_flicker(dock, viewer, images):
     assert seen(viewer) == [images[1]]
     dock.modes.back.click()
     assert {str(key) for key in viewer.keymap} == bound
+    viewer.bind_key("N", print)
+    dock.modes.buttons["flicker"].click()
+    dock.modes.back.click()
+    assert [act for key, act in viewer.keymap.items() if str(key) == "N"] == [print]
 
 
 @pytest.mark.parametrize("mode", ["side by side", "swipe", "flicker"])

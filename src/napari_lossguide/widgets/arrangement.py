@@ -85,7 +85,7 @@ class Arrangement:
         viewer = self._viewer
         grid, camera = viewer.canvas.grid, viewer.scene.camera
         settings = {name: getattr(grid, name) for name in GRID}
-        center, zoom = camera.center, camera.zoom
+        center, zoom, angles = camera.center, camera.zoom, camera.angles
         order, active = list(viewer.layers), viewer.layers.selection.active
         looks = {layer: _look(layer) for layer in order}
 
@@ -100,7 +100,7 @@ class Arrangement:
         def restore_canvas() -> None:
             for name, value in settings.items():
                 setattr(grid, name, value)
-            camera.center, camera.zoom = center, zoom
+            camera.center, camera.zoom, camera.angles = center, zoom, angles
 
         self._undo = [restore_layers, restore_canvas]
 

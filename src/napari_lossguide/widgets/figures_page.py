@@ -60,15 +60,17 @@ class FiguresPage(QWidget):
         Raises
         ------
         InvalidInput
-            If the region has no pixel of an image.
+            If the region has no pixel of the reference, or of an image with several samples.
         """
-        inside = regions_of(region, [*([reference] if reference is not None else []), *images])
+        spreads = {image: _deviation(self._viewer, image) for image in images}
+        needed = [image for image in images if spreads[image] is not None]
+        inside = regions_of(region, [*([reference] if reference is not None else []), *needed])
         listed = [
             Compared(
                 image.name,
                 finest(image),
                 float(held(image).get("residual", np.nan)),
-                _deviation(self._viewer, image),
+                spreads[image],
                 inside.get(_plane_shape(image)),
             )
             for image in images

@@ -33,6 +33,7 @@ class Flicker(QObject):
         self._images: list[Image] = []
         self._turn: Image | None = None
         self._playing = True
+        self._key: Any = None  # what the key did before
         self._timer = QTimer(self)
         self._timer.timeout.connect(self.advance)
         self.set_rate(2.0)
@@ -45,6 +46,7 @@ class Flicker(QObject):
     def show(self, images: Sequence[Image]) -> None:
         """Let these images take turns, with the contrast of the last one; the one that has its turn keeps it."""
         if not self._images:
+            self._key = next((act for key, act in self._viewer.keymap.items() if str(key) == KEY), None)
             self._viewer.bind_key(KEY, lambda _: self.advance(), overwrite=True)
         self._images = list(images)
         self._arrangement.one_place()
@@ -82,5 +84,5 @@ class Flicker(QObject):
         """No more turns."""
         self._timer.stop()
         if self._images:
-            self._viewer.bind_key(KEY, None)
+            self._viewer.bind_key(KEY, self._key, overwrite=True)
         self._images, self._turn = [], None

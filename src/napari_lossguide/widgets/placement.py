@@ -31,6 +31,11 @@ def pixel_size(layer: Layer) -> tuple[float, float]:
     return float(y), float(x)
 
 
+def unit_of(layer: Layer) -> str:
+    """Short name of the unit of a layer's plane."""
+    return f"{layer.units[-1]:~}" if layer.units else "pixel"
+
+
 def shown_plane(layer: Image, dims: Any) -> int:
     """Which plane of (slice, ny, nx) stands at the viewer's sliders, the nearest if none; 0 of a single plane."""
     if layer.ndim < 3:

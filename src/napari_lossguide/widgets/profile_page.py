@@ -13,7 +13,7 @@ from napari_lossguide.types import InvalidInput
 from napari_lossguide.widgets.line_plot import COLOURS, Line, LinePlot
 from napari_lossguide.widgets.optional_layer import OptionalLayerCombo
 from napari_lossguide.widgets.panel import Panel, Sentence
-from napari_lossguide.widgets.placement import finest, pixel_size, shown_plane, to_data, to_world
+from napari_lossguide.widgets.placement import finest, pixel_size, shown_plane, to_data, to_world, unit_of
 from napari_lossguide.widgets.result_layers import SIMULATION
 from napari_lossguide.widgets.roi import LINE as ROLE
 from napari_lossguide.widgets.views import KEY, role_of
@@ -164,11 +164,6 @@ def _read(image: Image, lazy: Any) -> np.ndarray:
         return np.asarray(lazy)
     except Exception as error:  # whatever the file's library raises
         raise InvalidInput(f"'{image.name}' could not be read: {error}") from error
-
-
-def unit_of(layer: Layer) -> str:
-    """Short name of the unit of a layer's plane."""
-    return f"{layer.units[-1]:~}" if layer.units else "pixel"
 
 
 def _is_shapes(layer: Layer) -> bool:

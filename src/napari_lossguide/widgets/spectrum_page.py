@@ -18,7 +18,7 @@ from napari_lossguide.widgets.difference_maps import as_magnitude
 from napari_lossguide.widgets.failure import Failure
 from napari_lossguide.widgets.line_plot import COLOURS, Line, LinePlot
 from napari_lossguide.widgets.panel import Sentence
-from napari_lossguide.widgets.placement import finest, pixel_size
+from napari_lossguide.widgets.placement import finest, pixel_size, unit_of
 from napari_lossguide.widgets.result_layers import SIMULATION
 from napari_lossguide.widgets.views import held, result_of
 from napari_lossguide.widgets.worker import Errand
@@ -102,8 +102,7 @@ class SpectrumPage(QWidget):
             self._errand.start(list, "Nothing to compare")
             self._shown = FRACTION, 1.0
             return
-        length = reference.units[-1] if reference.units else "pixel"
-        self.unit.setItemText(1, f"1/{length:~}" if hasattr(length, "dimensionality") else f"1/{length}")
+        self.unit.setItemText(1, f"1/{unit_of(reference)}")
         spacing = PIXELS if self.unit.currentData() == FRACTION else pixel_size(reference)
         self._shown = self.unit.currentText(), nyquist(spacing)
         sources = [Source(x.name.removesuffix(SIMULATION), finest(x), _complex(x)) for x in (reference, *images)]
