@@ -119,7 +119,7 @@ class SpectrumPage(QWidget):
             if curve.found is not None
         ]
         unit, edge = self._shown
-        self.plot.show_lines(lines, f"radius in k-space ({unit})", UP, edge if lines else None)
+        self.plot.show_lines(lines, f"radius ({unit})", UP, edge if lines else None)
         self.said.show_text(in_words(found))
 
     def _build(self) -> None:
