@@ -240,6 +240,7 @@ def test_layers_may_be_removed_and_renamed_meanwhile(qtbot, dock, viewer, images
         assert "needs two images" in dock.status.sentence
     viewer.layers.clear()
     qtbot.wait(200)
+    assert not dock.modes.flicker.name.text() and dock.list.height() > 20
     dock.modes.back.click()
     assert not viewer.layers and not viewer.canvas.grid.enabled
 

@@ -85,4 +85,5 @@ class Flicker(QObject):
         self._timer.stop()
         if self._images:
             self._viewer.bind_key(KEY, self._key, overwrite=True)
+            self.shown.emit("")
         self._images, self._turn = [], None

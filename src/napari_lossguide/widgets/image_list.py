@@ -74,7 +74,8 @@ class ImageList(QListWidget):
             self._panel.unlisten(gone.events.data, data_changed)
         self.blockSignals(False)
         least, most = ROWS
-        self.setFixedHeight(min(max(least, len(self.images)), most) * (self.sizeHintForRow(0) + 2) + 6)
+        row = max(self.sizeHintForRow(0), self.fontMetrics().height())  # an empty list has no rows to ask
+        self.setFixedHeight(min(max(least, len(self.images)), most) * (row + 2) + 6)
 
     def _ticks_changed(self, item: QListWidgetItem) -> None:
         self._ticked[self.images[self.row(item)]] = item.checkState() == Qt.CheckState.Checked

@@ -51,6 +51,7 @@ class LinePlot(QWidget):
         self._plot.setMenuEnabled(False)
         self._plot.hideButtons()
         self._plot.setFixedHeight(HEIGHT)
+        self._plot.getPlotItem().layout.setContentsMargins(0, 0, 0, 6)  # else the label loses what hangs below its line
         self._plot.getAxis("left").enableAutoSIPrefix(False)
         self._plot.getAxis("bottom").enableAutoSIPrefix(False)
         self._plot.getAxis("left").setLogMode(x=False, y=logarithmic)

@@ -16,11 +16,16 @@ class SideBySide:
     Parameters
     ----------
     viewer : napari's viewer, or a viewer model.
-    arrangement : of the same viewer; it undoes what is done here.
+    arrangement : of the same viewer, that undoes what is done here; one of its own if None.
     """
 
-    def __init__(self, viewer: Any, arrangement: Arrangement) -> None:
-        self._viewer, self._arrangement = viewer, arrangement
+    def __init__(self, viewer: Any, arrangement: Arrangement | None = None) -> None:
+        self._viewer, self._arrangement = viewer, arrangement or Arrangement(viewer)
+
+    @property
+    def active(self) -> bool:
+        """Is there something to undo?"""
+        return self._arrangement.active
 
     def show(self, top: Sequence[Image], bottom: Sequence[Image] = (), others: Sequence[Layer] = ()) -> None:
         """Show these layers only.
@@ -30,8 +35,13 @@ class SideBySide:
         top : one row of images, all with the contrast of the last one.
         bottom : the row under it.
         others : after these.
+
+        Notes
+        -----
+        Called again, it keeps the undo of the first call.
         """
         layers, shown = self._viewer.layers, [*top, *bottom, *others]
+        self._arrangement.begin()
         self._arrangement.link([])
         grid = self._viewer.canvas.grid
         before = grid.actual_shape(layers) if grid.enabled else None
@@ -47,6 +57,10 @@ class SideBySide:
             layers.selection.active = top[0]  # its contrast is everybody's
         if grid.actual_shape(layers) != before:  # other boxes, which the images have to fit into
             self._viewer.reset_view()
+
+    def restore(self) -> None:
+        """Undo everything; what was removed meanwhile stays away, what was added stays."""
+        self._arrangement.restore()
 
     def stop(self) -> None:
         """Nothing goes on by itself, and no layer was added."""
