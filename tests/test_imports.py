@@ -65,6 +65,8 @@ def loaded_by(code: str, names: tuple[str, ...]) -> list[str]:
         "recon.samples",
         "data.montage",
         "recon.metrics",
+        "recon.spectra",
+        "recon.profile",
         "cli",
     ],
 )

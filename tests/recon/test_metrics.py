@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from napari_lossguide.recon.metrics import evaluate, nmse, psnr, ssim
+from napari_lossguide.recon.metrics import evaluate, nmse, psnr, ssim, ssim_map
 from napari_lossguide.types import InvalidInput
 
 
@@ -102,3 +102,15 @@ def test_a_region_that_cannot_be(region, words):
     image = np.ones((24, 20))
     with pytest.raises(InvalidInput, match=words):
         evaluate(image, image, region)
+
+
+def test_the_map_of_ssim_is_that_of_scikit_image(volumes):
+    reference, image = volumes
+    found = ssim_map(reference, image)
+    for k in range(3):
+        mean, expected = structural_similarity(reference[k], image[k], data_range=reference.max(), full=True)
+        np.testing.assert_allclose(found[k], expected)
+        assert found[k, 3:-3, 3:-3].mean() == pytest.approx(mean)
+    np.testing.assert_allclose(ssim_map(reference, reference), 1)
+    with pytest.raises(InvalidInput, match="too small for SSIM"):
+        ssim_map(np.ones((6, 8)), np.ones((6, 8)))

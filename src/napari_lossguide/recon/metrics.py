@@ -7,6 +7,9 @@ region, bool (ny, nx), means and sums run over its pixels alone; the range stays
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 
 from napari_lossguide.types import InvalidInput
@@ -35,17 +38,27 @@ def ssim(reference: np.ndarray, image: np.ndarray, region: np.ndarray | None = N
 
     In a region it is the mean of the map, whose windows may reach beyond the region's edge.
     """
-    from skimage.metrics import structural_similarity
+    truth, estimate = _ssim_pair(reference, image)
+    if region is not None:
+        return float(ssim_map(truth, estimate)[_where(region, truth)].mean())
+    return float(np.mean(list(_similarities(truth, estimate))))
 
-    truth, estimate = _magnitudes(reference, image)
-    if min(truth.shape[-2:]) < _SSIM_WINDOW:
-        raise InvalidInput(f"Images of {truth.shape[-2:]} are too small for SSIM; it needs at least 7 x 7 pixels.")
-    data_range = truth.max()
-    pairs = zip(truth, estimate, strict=True)
-    if region is None:
-        return float(np.mean([structural_similarity(t, e, data_range=data_range) for t, e in pairs]))
-    maps = np.stack([structural_similarity(t, e, data_range=data_range, full=True)[1] for t, e in pairs])
-    return float(maps[_where(region, truth)].mean())
+
+def ssim_map(reference: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """Structural similarity around each pixel, at most 1, where both are alike.
+
+    Returns
+    -------
+    float64 (slice, ny, nx)
+        Each slice's mean without its outermost three pixels is that of `ssim`.
+
+    Raises
+    ------
+    InvalidInput
+        As `evaluate`, and if the images are smaller than the window.
+    """
+    truth, estimate = _ssim_pair(reference, image)
+    return np.stack([each for _, each in _similarities(truth, estimate, full=True)])
 
 
 def evaluate(reference: np.ndarray, image: np.ndarray, region: np.ndarray | None = None) -> dict[str, float]:
@@ -62,6 +75,21 @@ def evaluate(reference: np.ndarray, image: np.ndarray, region: np.ndarray | None
         If the shapes differ, a value is not finite, the reference is zero everywhere or the region empty.
     """
     return {f.__name__: f(reference, image, region) for f in (psnr, ssim, nmse)}
+
+
+def _ssim_pair(reference: np.ndarray, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    truth, estimate = _magnitudes(reference, image)
+    if min(truth.shape[-2:]) < _SSIM_WINDOW:
+        raise InvalidInput(f"Images of {truth.shape[-2:]} are too small for SSIM; it needs at least 7 x 7 pixels.")
+    return truth, estimate
+
+
+def _similarities(truth: np.ndarray, estimate: np.ndarray, *, full: bool = False) -> Iterator[Any]:
+    """The mean of each slice; with `full` the mean and the map."""
+    from skimage.metrics import structural_similarity
+
+    for t, e in zip(truth, estimate, strict=True):
+        yield structural_similarity(t, e, data_range=truth.max(), full=full)
 
 
 def _where(region: np.ndarray | None, truth: np.ndarray) -> np.ndarray:

@@ -1,37 +1,29 @@
-"""The Compare dock: images side by side with linked contrast, their differences from a reference, figures of merit."""
+"""The Compare dock: images side by side, swiped or flickering, their differences from a reference, figures, plots."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
-import numpy as np
 from napari.layers import Image, Layer, Shapes
-from qtpy.QtCore import QEvent, Qt
-from qtpy.QtWidgets import (
-    QApplication,
-    QHBoxLayout,
-    QLabel,
-    QListWidget,
-    QListWidgetItem,
-    QPushButton,
-)
+from napari.utils.theme import get_theme
+from qtpy.QtCore import QEvent
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QTabWidget
 
-from napari_lossguide.widgets.difference_maps import ROLE, DifferenceMaps, magnitude
-from napari_lossguide.widgets.failure import Failure
+from napari_lossguide.widgets.difference_maps import NO_REFERENCE, DifferenceMaps
+from napari_lossguide.widgets.figures_page import FiguresPage
 from napari_lossguide.widgets.forms import form_layout
-from napari_lossguide.widgets.metrics_table import MetricsTable, Row, as_csv, measure
+from napari_lossguide.widgets.image_list import ImageList, is_comparable, left_out
 from napari_lossguide.widgets.optional_layer import OptionalLayerCombo
-from napari_lossguide.widgets.panel import Panel, heading
+from napari_lossguide.widgets.panel import Panel, Sentence, heading
+from napari_lossguide.widgets.profile_page import ProfilePage
 from napari_lossguide.widgets.result_layers import show_reference
-from napari_lossguide.widgets.roi import is_region, pixels_in
-from napari_lossguide.widgets.side_by_side import SideBySide
-from napari_lossguide.widgets.views import held, kdata_of, role_of
-from napari_lossguide.widgets.worker import Errand
+from napari_lossguide.widgets.roi import is_region
+from napari_lossguide.widgets.spectrum_page import SpectrumPage
+from napari_lossguide.widgets.swipe import ROLE as SWIPE
+from napari_lossguide.widgets.view_modes import GRID, ViewModes
+from napari_lossguide.widgets.views import kdata_of, role_of
 
-MAPS = {"quantile", "standard deviation", "calibrated standard deviation"}
-NOT_COMPARED = {ROLE, "kspace", "psf", "phase", "preview", "measured part", "filled-in part", *MAPS}
-WANTED = {"result"}  # ticked from the start
+__all__ = ["CompareDock", "is_comparable"]
 
 
 class CompareDock(Panel):
@@ -46,46 +38,49 @@ class CompareDock(Panel):
     reference : choice of the reference layer.
     region : choice of the Shapes or Labels layer in which figures are taken.
     list : the candidates, with check boxes.
-    toggle : button that shows them side by side.
+    modes : buttons that show them side by side, swiped, flickering, or as they were.
     differences : difference maps.
-    table : figures of merit.
+    figures : figures of merit.
+    spectrum : error against the radius in k-space.
+    profile : values along a line.
     """
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
         self._viewer = napari_viewer
-        self._candidates: list[Image] = []
-        self._ticked: dict[Layer, bool] = {}
         self._arranging = False
-        self._side = SideBySide(napari_viewer)
-        self._errand = Errand(self)
-        self._errand.ended.connect(self._show_figures)
         self.reference = OptionalLayerCombo(self, napari_viewer, is_comparable, "none")
         self.region = OptionalLayerCombo(self, napari_viewer, is_region, "whole image")
         self._watched: Layer | None = None  # the region whose drawing is followed
-        self.truth, self.toggle = QPushButton("True image"), QPushButton("Show side by side")
-        self.list, self.table, self.note = QListWidget(), MetricsTable(), QLabel()
-        self.differences = DifferenceMaps(napari_viewer)
-        self._soon = self.after(80, self._update)
+        self.truth, self.list = QPushButton("True image"), ImageList(self, napari_viewer)
+        self.skipped = Sentence("Not listed")
+        self.modes, self.differences = ViewModes(napari_viewer), DifferenceMaps(napari_viewer)
+        self.figures, self.spectrum = FiguresPage(napari_viewer, self.attempt), SpectrumPage()
+        self.profile, self.tabs = ProfilePage(self, napari_viewer), QTabWidget()
+        self._soon, self._line_soon = self.after(80, self._update), self.after(30, self._draw_profiles)
         self._build()
         self._refresh()
         for name in ("inserted", "removed", "reordered", "renamed"):
             self.listen(getattr(napari_viewer.layers.events, name), self._layers_changed)
 
+    @property
+    def table(self) -> Any:
+        """Figures of merit."""
+        return self.figures.table
+
     def event(self, event: QEvent) -> bool:
         """Leave the canvas as it was when napari takes the widget out of its dock."""
         if event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self.toggle.setChecked(False)
+            self.modes.choose("")
         return super().event(event)
 
     def candidates(self) -> list[Image]:
         """Return the ticked layers, in the order of the layer list."""
-        return [layer for layer in self._candidates if self._ticked[layer]]
+        return self.list.ticked()
 
     def tick(self, layer: Layer, ticked: bool = True) -> None:
         """Tick or untick a candidate."""
-        state = Qt.CheckState.Checked if ticked else Qt.CheckState.Unchecked
-        self.list.item(self._candidates.index(layer)).setCheckState(state)
+        self.list.tick(layer, ticked)
 
     def add_reference(self) -> None:
         """Show the true image, or that of the full scan, and take it as the reference."""
@@ -97,45 +92,31 @@ class CompareDock(Panel):
 
     def csv(self) -> str:
         """Return the table as comma-separated values."""
-        reference = self.reference.layer
-        region = self.region.layer
-        return as_csv(self.table.shown(), *("" if x is None else x.name for x in (reference, region)))
+        return self.figures.csv()
 
     def _layers_changed(self, event: Any = None) -> None:
-        if not self._arranging:
-            self.reference.refresh()  # it may not have heard of the change yet
-            self._refresh()
+        if self._arranging:
+            return
+        if event is not None and event.type == "removed" and role_of(event.value) == SWIPE:
+            self.modes.choose("")  # a person threw the swipe away
+        self.reference.refresh()  # it may not have heard of the change yet
+        self._refresh()
 
     def _refresh(self) -> None:
-        """Read the candidates from the viewer again; ticks stay with their layers."""
-        reference = self.reference.layer
-        self._candidates = [x for x in self._viewer.layers if is_comparable(x) and x is not reference]
-        old, self._ticked = self._ticked, {}
-        self.list.blockSignals(True)
-        self.list.clear()
-        for layer in self._candidates:
-            self._ticked[layer] = old.get(layer, role_of(layer) in WANTED)
-            item = QListWidgetItem(layer.name, self.list)
-            item.setToolTip(layer.name)
-            item.setCheckState(Qt.CheckState.Checked if self._ticked[layer] else Qt.CheckState.Unchecked)
-            if layer not in old:
-                self.listen(layer.events.data, self._data_changed)
-        for gone in old.keys() - self._ticked.keys():
-            self.unlisten(gone.events.data, self._data_changed)
-        self.list.blockSignals(False)
-        self.list.setFixedHeight(min(max(2, len(self._candidates)), 6) * (self.list.sizeHintForRow(0) + 2) + 6)
+        """Read the candidates from the viewer again."""
+        self.list.read(self.reference.layer, self._data_changed)
+        self.skipped.show_text(left_out(self._viewer))
         self.truth.setEnabled(any(_with_truth(layer) is not None for layer in self._viewer.layers))
         self._soon.start()
 
     def _data_changed(self, event: Any = None) -> None:
         self._soon.start()
 
-    def _ticks_changed(self, item: QListWidgetItem) -> None:
-        self._ticked[self._candidates[self.list.row(item)]] = item.checkState() == Qt.CheckState.Checked
-        self._soon.start()
-
     def _reference_changed(self, layer: Layer | None) -> None:
-        self.differences.setEnabled(layer is not None)
+        known, page = layer is not None, self.tabs.indexOf(self.spectrum)
+        self.differences.allow_errors(known)
+        self.tabs.setTabEnabled(page, known)
+        self.tabs.setTabToolTip(page, "Error against the radius in k-space." if known else NO_REFERENCE)
         self._refresh()
 
     def _region_changed(self, layer: Layer | None) -> None:
@@ -149,110 +130,123 @@ class CompareDock(Panel):
         self._soon.start()
 
     def _update(self) -> None:
-        """Bring canvas and table up to date."""
+        """Bring canvas, table and plots up to date."""
         with self.attempt():
             self._arrange()
-            reference, images = self.reference.layer, self.candidates()
-            truth = None if reference is None else magnitude(reference)
-            listed = [(x.name, magnitude(x), float(held(x).get("residual", np.nan))) for x in images]
-            region = None
-            if reference is not None and self.region.layer is not None:
-                region = pixels_in(self.region.layer, reference)
-            self._errand.start(partial(measure, truth, listed, region), "Figures of merit")
-            self.note.setText(_note([x for x in (reference, *images) if x is not None]))
+        problem = self.status.sentence
+        with self.attempt():
+            self.figures.measure(self.reference.layer, self.candidates(), self.region.layer)
+        if problem:
+            self._say(problem)
+        self._plot()
 
-    def _show_figures(self, rows: list[Row] | Failure) -> None:
-        if isinstance(rows, Failure):
-            self.status.show_text(rows.sentence, colour="error")
-            return
-        self.table.show_rows(rows)
-        notes = list(dict.fromkeys(row.note for row in rows if row.note))
-        self.status.show_text(notes[0] if notes else "", colour="warning" if notes else "")
+    def _plot(self, _: Any = None) -> None:
+        """Only the plot that is looked at costs anything."""
+        page = self.tabs.currentWidget()
+        if page is self.spectrum:
+            self.spectrum.compute(self.reference.layer, self.candidates())
+        elif page is self.profile:
+            self.profile.forget()
+            self._draw_profiles()
+
+    def _draw_profiles(self) -> None:
+        if self.tabs.currentWidget() is self.profile:
+            self.profile.show_profiles(self.reference.layer, self.candidates())
+
+    def _say(self, sentence: str, colour: str = "error") -> None:
+        self.status.show_text(sentence, colour=colour)
 
     @contextmanager
     def _own_changes(self) -> Iterator[None]:
         """What the dock does to the layers itself is no reason to do it again."""
-        self._arranging = True
+        before, self._arranging = self._arranging, True
         try:
             yield
         finally:
-            self._arranging = False
+            self._arranging = before
 
     def _arrange(self) -> None:
-        if not self.toggle.isChecked():
+        if not self.modes.mode:
             return
         reference, images = self.reference.layer, self.candidates()
-        running = [x for x in self._viewer.layers if role_of(x) == "preview"]
         with self._own_changes():
-            maps = self.differences.show_maps(reference, images)
-            self._side.show([*images, *([reference] if reference is not None else [])], maps, running)
+            self.modes.begin()
+            maps = self.differences.show_maps(reference, images if self.modes.mode == GRID else [])
+            self._show_layers(maps)
 
-    def _toggled(self, shown: bool) -> None:
-        self.toggle.setText("Back to the layers as they were" if shown else "Show side by side")
-        with self.attempt():
-            if shown:
+    def _maps_arrived(self) -> None:
+        with self.attempt(), self._own_changes():
+            self._show_layers(self.differences.maps())
+
+    def _show_layers(self, maps: list[Image]) -> None:
+        running = [x for x in self._viewer.layers if role_of(x) == "preview"]
+        self.modes.show_layers(self.reference.layer, self.candidates(), maps, running)
+
+    def _mode_changed(self, mode: str) -> None:
+        self.differences.setVisible(mode in ("", GRID))
+        with self.attempt(), self._own_changes():
+            if mode:
                 self._arrange()
                 return
-            with self._own_changes():
-                self.differences.show_maps(None, [])
-                self._side.restore()
+            self.differences.show_maps(None, [])
+            self.modes.leave()
 
-    def _copy(self) -> None:
-        QApplication.clipboard().setText(self.csv())
-        self.status.show_text("Copied the table as CSV.")
+    def _leave_grid(self) -> None:
+        """In the grid the line would have a place of its own, with no image under it."""
+        if self.modes.mode == GRID:
+            self.modes.choose("")
+
+    def _follow_theme(self, event: Any = None) -> None:
+        colour = get_theme(self._viewer.theme).text.as_hex()
+        for page in (self.spectrum, self.profile):
+            page.plot.set_foreground(colour)
 
     def _build(self) -> None:
-        self.toggle.setCheckable(True)
-        self.toggle.setToolTip("Show the ticked images and the reference in a grid, with linked views and contrast.")
         self.truth.setToolTip("Show the true image of a simulation, or that of the full scan, and compare with it.")
         self.reference.setAccessibleName("Reference")
-        self.list.setAccessibleName("Images to compare")
-        self.note.setWordWrap(True)
-        row = QHBoxLayout()
-        row.addWidget(self.reference, 1)
-        row.addWidget(self.truth)
-        rows = form_layout()
-        rows.addRow("Reference", row)
-        rows.addRow("Region", self.region)
         self.region.setAccessibleName("Region of interest")
         self.region.setToolTip(
             "Take the figures of merit inside a Shapes layer (rectangles, ellipses, polygons) or a Labels layer, as it "
             "is drawn; the residual stays that of the whole image."
         )
-        copy = QPushButton("Copy table as CSV")
-        copy.clicked.connect(self._copy)
+        row = QHBoxLayout()
+        row.setSpacing(6)
+        row.addWidget(self.reference, 1)
+        row.addWidget(self.truth)
+        rows = form_layout()
+        rows.addRow("Reference", row)
+        rows.addRow("Region", self.region)
         self.body.addLayout(rows)
-        self.body.addWidget(heading("Images"))
-        for widget in (self.list, self.toggle, self.differences, heading("Figures of merit")):
-            self.body.addWidget(widget)
-        for widget in (self.table, self.note, copy):
+        for title, page, tip in (
+            ("Figures", self.figures, "Figures of merit of each image."),
+            ("k-space error", self.spectrum, NO_REFERENCE),
+            ("Profile", self.profile, "Values along a line."),
+        ):
+            self.tabs.setTabToolTip(self.tabs.addTab(page, title), tip)
+        for widget in (heading("Images"), self.list, self.skipped, self.modes, self.differences, self.tabs):
             self.body.addWidget(widget)
         self.body.addStretch(1)
         self._connect()
 
     def _connect(self) -> None:
         self.truth.clicked.connect(self.add_reference)
-        self.toggle.toggled.connect(self._toggled)
-        self.list.itemChanged.connect(self._ticks_changed)
+        self.modes.changed.connect(self._mode_changed)
+        self.list.changed.connect(self._soon.start)
         self.differences.changed.connect(self._soon.start)
+        self.differences.arrived.connect(self._maps_arrived)
+        self.differences.failed.connect(self._say)
+        self.figures.said.connect(self._say)
+        self.spectrum.changed.connect(self._plot)
+        self.profile.changed.connect(self._line_soon.start)
+        self.profile.drawing.connect(self._leave_grid)
+        self.tabs.currentChanged.connect(self._plot)
         self.reference.layer_changed.connect(self._reference_changed)
         self.region.layer_changed.connect(self._region_changed)
+        self.listen(self._viewer.events.theme, self._follow_theme)
+        self._follow_theme()
         self._reference_changed(None)
-
-
-def is_comparable(layer: Layer) -> bool:
-    """Is the layer the magnitude of an image?"""
-    if not isinstance(layer, Image) or layer.rgb or layer.multiscale or layer.ndim not in (2, 3):
-        return False
-    return role_of(layer) not in NOT_COMPARED and held(layer).get("view", "magnitude") == "magnitude"
 
 
 def _with_truth(layer: Layer) -> Any:
     kdata = kdata_of(layer)
     return kdata if kdata is not None and (kdata.reference is not None or kdata.fully_sampled) else None
-
-
-def _note(shown: list[Layer]) -> str:
-    if not any(held(layer).get("simulated") for layer in shown):
-        return ""
-    return '<b style="color:#d98a1f">SIMULATION</b>: figures from simulated k-space flatter every method.'

@@ -82,7 +82,7 @@ class Demo(QObject):
     def _compare(self) -> None:
         compare: CompareDock = self.docks["Compare"]
         compare.add_reference()
-        compare.toggle.setChecked(True)
+        compare.modes.choose("side by side")
         self.show("Compare")
 
     def show(self, name: str) -> None:

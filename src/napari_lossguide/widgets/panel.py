@@ -12,7 +12,7 @@ from weakref import WeakMethod
 from napari.layers import Layer
 from napari.settings import get_settings
 from napari.utils.theme import get_theme
-from qtpy.QtCore import QSize, Qt, QTimer, Signal
+from qtpy.QtCore import QEvent, QSize, Qt, QTimer, Signal
 from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import QApplication, QCheckBox, QFrame, QLabel, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
@@ -155,6 +155,12 @@ class Column(QScrollArea):
         """As wide as the content needs, so that nothing is cut off; as low as one likes."""
         inside = self.widget().minimumSizeHint().width() if self.widget() else 0
         return QSize(inside + self.verticalScrollBar().sizeHint().width(), 80)
+
+    def event(self, event: QEvent) -> bool:
+        """Tell the dock when the content needs another width, as after napari's style came; Qt does not."""
+        if event.type() == QEvent.Type.LayoutRequest:
+            self.updateGeometry()
+        return super().event(event)
 
 
 class LayerCombo(ComboBox):

@@ -187,7 +187,7 @@ def show_reference(viewer: Any, kdata: KData) -> Image | None:
         name=name,
         role="reference",
         scale=kdata.spacing,
-        metadata={"simulated": kdata.simulated, "source": kdata.name},
+        metadata={"simulated": kdata.simulated, "source": kdata.name, "complex": kdata.reference},
         contrast_limits=display_limits(image, "magnitude"),
     )
 

@@ -4,14 +4,18 @@ import numpy as np
 from napari.layers import Image, Labels, Layer, Shapes
 
 from napari_lossguide.types import InvalidInput
+from napari_lossguide.widgets.placement import finest, to_data, to_world
 from napari_lossguide.widgets.views import role_of
 
 AREAS = {"rectangle", "ellipse", "polygon"}
+LINE = "profile line"  # role of Shapes that enclose nothing
 
 
 def is_region(layer: Layer) -> bool:
-    """Shapes, or Labels other than a sampling mask."""
-    return isinstance(layer, Shapes) or (isinstance(layer, Labels) and role_of(layer) != "mask")
+    """Shapes other than the line of a profile, or Labels other than a sampling mask."""
+    return (isinstance(layer, Shapes) and role_of(layer) != LINE) or (
+        isinstance(layer, Labels) and role_of(layer) != "mask"
+    )
 
 
 def pixels_in(layer: Layer, image: Image) -> np.ndarray:
@@ -24,12 +28,12 @@ def pixels_in(layer: Layer, image: Image) -> np.ndarray:
     InvalidInput
         If nothing is drawn, or nothing of it is in the image.
     """
-    shape = tuple(image.data.shape[-2:])
+    shape = tuple(finest(image).shape[-2:])
     if isinstance(layer, Shapes):
         inside = _inside_shapes(layer, image, shape)
     else:
         rows, columns = np.indices(shape)
-        points = _to_data(layer, _to_world(image, np.stack([rows, columns], -1).reshape(-1, 2)))
+        points = to_data(layer, to_world(image, np.stack([rows, columns], -1).reshape(-1, 2)))
         places = np.round(points).astype(int)
         drawn = np.asarray(layer.data)
         labels: np.ndarray = drawn.reshape(-1, *drawn.shape[-2:]).max(0) > 0
@@ -46,27 +50,9 @@ def _inside_shapes(layer: Shapes, image: Image, shape: tuple[int, ...]) -> np.nd
     moved, kinds = [], []
     for vertices, kind in zip(layer.data, layer.shape_type, strict=True):
         if kind in AREAS:
-            moved.append(_to_data(image, _to_world(layer, vertices[:, -2:])))
+            moved.append(to_data(image, to_world(layer, vertices[:, -2:])))
             kinds.append("polygon" if kind == "rectangle" else kind)
     if not moved:
         return np.zeros(shape, bool)
     out: np.ndarray = Shapes(moved, shape_type=kinds).to_masks(mask_shape=shape).any(0)
-    return out
-
-
-def _plane(layer: Layer) -> tuple[np.ndarray, np.ndarray]:
-    """Where napari shows a step along y and along x, (2, 2), and the origin, (2,): rotation and shear included."""
-    origin, y, x = (np.asarray(layer.data_to_world(p)[-2:], float) for p in ((0, 0), (1, 0), (0, 1)))
-    return np.stack([y - origin, x - origin]), origin
-
-
-def _to_world(layer: Layer, points: np.ndarray) -> np.ndarray:
-    steps, origin = _plane(layer)
-    out: np.ndarray = points @ steps + origin
-    return out
-
-
-def _to_data(layer: Layer, points: np.ndarray) -> np.ndarray:
-    steps, origin = _plane(layer)
-    out: np.ndarray = (points - origin) @ np.linalg.inv(steps)
     return out
