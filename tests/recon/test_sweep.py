@@ -11,6 +11,7 @@ from tiny import collect, tiny_denoiser, tiny_scan
 
 from napari_lossguide.masks import MaskRecipe
 from napari_lossguide.recon import run as run_module
+from napari_lossguide.recon import sweep as sweep_module
 from napari_lossguide.recon.axes import NO_AXIS, Axis, grid
 from napari_lossguide.recon.cells import Gathering, fingerprint, read_cells
 from napari_lossguide.recon.engine import reconstruct, reconstruction
@@ -232,6 +233,19 @@ def test_every_cell_is_delivered_when_it_is_done(monkeypatch: pytest.MonkeyPatch
         assert cell.numbers["psnr"] == result.scores["psnr"][cell.place]
         assert cell.numbers["nfe"] == cell.result.nfe == 2
     assert ended[2].result.maps is ended[0].result.maps  # the same maps are held once
+
+
+def test_coil_maps_are_estimated_once_for_the_same_points(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the images stay those of single reconstructions, to the last bit."""
+    kdata = full_scan(n_coils=3)
+    real, estimated = sweep_module.coil_maps, []
+    monkeypatch.setattr(sweep_module, "coil_maps", lambda *a: estimated.append(a[1:]) or real(*a))
+    base = MASKED.model_copy(update={"mask": MaskRecipe.of("random", acceleration=2, center_fraction=0.4)})
+    rows = Axis(("mask.acceleration", "calibration"), ((2, 8), (1.5, 8), (2, 9)))
+    result = sweep(kdata, base, rows, Axis.of("guidance.regularization", [0.01, 0.1]), device="cpu")
+    assert estimated == [(0, 8), (0, 8), (0, 9)] and (result.status == "done").all()
+    for (r, c), recipe in ((place, result.asked[place[0]][place[1]]) for place in np.ndindex(3, 2)):
+        np.testing.assert_array_equal(result.image[r, c], reconstruct(kdata, recipe=recipe, device="cpu").image)
 
 
 def test_cells_that_are_known_are_taken_over_into_another_grid(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Iterable
 
 from napari_lossguide.data.kdata import KData
@@ -20,17 +21,15 @@ def image_evaluations(recipe: Recipe, kdata: KData) -> int:
 def pace(runs: Iterable[tuple[Recipe, KData, float]]) -> float:
     """Seconds that the network takes for a pixel, from runs that were made; nan if there are none with a network.
 
+    It is the runs' median: the first one may have estimated coil maps for all.
+
     Parameters
     ----------
     runs : recipe, scan and seconds of each.
     """
-    pixels = seconds = 0.0
-    for recipe, kdata, took in runs:
-        evaluations = image_evaluations(recipe, kdata)
-        if evaluations:
-            pixels += evaluations * math.prod(kdata.image_shape)
-            seconds += took
-    return seconds / pixels if pixels else math.nan
+    counted = [(image_evaluations(recipe, kdata) * math.prod(kdata.image_shape), took) for recipe, kdata, took in runs]
+    paces = [took / pixels for pixels, took in counted if pixels]
+    return statistics.median(paces) if paces else math.nan
 
 
 def duration(recipes: Iterable[Recipe], kdata: KData, per_pixel: float) -> float:

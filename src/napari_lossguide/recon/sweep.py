@@ -9,16 +9,16 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from napari_lossguide.data.kdata import KData
 from napari_lossguide.recon.axes import NO_AXIS, Axis, Grid, grid
 from napari_lossguide.recon.cells import Cell, Gathering, Sweep, placed, scores
 from napari_lossguide.recon.diffusion import open_prior
 from napari_lossguide.recon.drive import cancellable, last_of
-from napari_lossguide.recon.engine import reconstruction
 from napari_lossguide.recon.live import Change, Live
 from napari_lossguide.recon.methods import method
+from napari_lossguide.recon.problem import coil_maps
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.recon.result import Progress, Result
 from napari_lossguide.recon.run import Run, choose_device
@@ -62,6 +62,25 @@ class CellLive(Live):
         self.sweep.checkpoint()
 
 
+class EstimatedMaps:
+    """Coil maps, estimated once for all cells that have the same points: it takes longer than many a cell."""
+
+    MOST = 2**30
+    """Bytes that are kept."""
+
+    def __init__(self) -> None:
+        self.kept: dict[tuple[int, int, bytes], NDArray[np.complex64]] = {}
+
+    def __call__(self, kdata: KData, index: int, calibration: int) -> NDArray[np.complex64]:
+        """As ``problem.coil_maps``; of one scan only."""
+        key = index, calibration, kdata.acquired.tobytes()
+        if key not in self.kept:
+            self.kept[key] = coil_maps(kdata, index, calibration)
+            while sum(maps.nbytes for maps in self.kept.values()) > self.MOST and len(self.kept) > 1:
+                self.kept.pop(next(iter(self.kept)))
+        return self.kept[key]
+
+
 class Sweeping:
     """State of a sweep; ``steps`` is the generator, ``result`` what it leaves."""
 
@@ -90,6 +109,7 @@ class Sweeping:
                 self.cells[place] = taken[place]  # made by the very prior that is here now
             self.totals[place] = 0 if place in self.cells else total
         self.shared_maps: np.ndarray | None = None
+        self.estimated = EstimatedMaps()
 
     def check(self, recipe: Recipe) -> tuple[int, str]:
         """Steps that a cell will have, and its prior's checksum; whatever can be known to be wrong is said here."""
@@ -158,14 +178,13 @@ class Sweeping:
 
     def reconstruct(self, row: int, column: int, recipe: Recipe) -> Generator[SweepProgress, None, Result]:
         """The steps of a cell, and its result."""
-        live = CellLive(self.live, recipe.changes)
-        run = reconstruction(
-            self.kdata, recipe, maps=self.maps, device=self.device, live=live, denoiser=self.prior(recipe)
-        )
-        with contextlib.closing(run):
+        live, prior = CellLive(self.live, recipe.changes), self.prior(recipe)
+        run = Run(self.kdata, recipe, self.maps, self.device, live, prior, (), maps_of=self.estimated)
+        steps = cancellable(run)
+        with contextlib.closing(steps):
             while True:
                 try:
-                    step = next(run)
+                    step = next(steps)
                 except StopIteration as stop:
                     finished: Result = stop.value
                     return finished

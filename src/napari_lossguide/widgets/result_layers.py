@@ -102,6 +102,7 @@ def show_result(
     phase: bool = False,
     preview: RunPreview | None = None,
     at: int | None = None,
+    title: str = "",
 ) -> Image:
     """Add the layers of a result; earlier results stay.
 
@@ -113,13 +114,15 @@ def show_result(
     phase : add the phase too.
     preview : of the run; its layer becomes the result's.
     at : the step that the run branched from.
+    title : what the layer is called, instead of method and seed.
 
     Returns
     -------
     Image
         The magnitude. Phase and standard deviation are hidden at first.
     """
-    name = _unused_name(viewer, result_name(result.recipe, kdata, at))
+    own = labelled(title, kdata) if title else result_name(result.recipe, kdata, at)
+    name = _unused_name(viewer, own)
     facts = {"residual": result.residual, "seconds": result.seconds, "nfe": result.nfe, "source": kdata.name}
     hidden: list[tuple[str, np.ndarray, str, str]] = []
     note = spread_note(result.recipe)
