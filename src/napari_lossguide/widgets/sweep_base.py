@@ -45,7 +45,7 @@ class SweepBase(QWidget):
         self.input = LayerCombo(panel, viewer, self._is_input, "no k-space yet")
         self.mask = OptionalLayerCombo(panel, viewer, _is_mask, "as the recipe says")
         self.method, self.prior, self.steps = MethodCombo(), PriorChoice(), IntBox()
-        self.take, self.load = QPushButton("Take from Reconstruct"), QPushButton("Load recipe…")
+        self.take, self.load = QPushButton("From Reconstruct"), QPushButton("From file…")
         self.facts = Sentence("Recipe of all cells")
         self._build()
         for box in (self.input, self.mask):
@@ -226,10 +226,10 @@ class SweepBase(QWidget):
         row = QHBoxLayout()
         row.addWidget(self.take)
         row.addWidget(self.load)
+        self._rows.addRow("Recipe", row)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(self._rows)
-        layout.addLayout(row)
         layout.addWidget(self.facts)
 
 

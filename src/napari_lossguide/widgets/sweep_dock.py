@@ -286,6 +286,7 @@ class SweepDock(Panel):
     def _set_running(self, running: bool) -> None:
         for widget in (self.base, self.rows, self.columns, self._more):
             widget.setEnabled(not running)
+        self.cost.setVisible(not running and bool(self.cost.sentence))
 
     def _pause(self, paused: bool) -> None:
         if self._live is not None:
@@ -317,6 +318,10 @@ class SweepDock(Panel):
         axes = form_layout()
         for name, axis in (("Rows", self.rows), ("Columns", self.columns)):
             axes.addRow(name, axis)
+        self.cost.setToolTip(
+            "What Run will cost. The time is that of the network alone: at the pace of the cells that have run here; "
+            "before the first, a guess for a CPU, from which a machine may differ by far. Coil maps come on top."
+        )
         self.keep.setChecked(True)
         self.keep.setToolTip(
             "A new sweep of the same scan takes over the cells of this one that have the same recipe, and runs only "
@@ -332,7 +337,6 @@ class SweepDock(Panel):
         self.body.addWidget(self.base)
         self.body.addWidget(heading("What varies"))
         self.body.addLayout(axes)
-        self.body.addWidget(self.cost)
         self.body.addWidget(self._more)
         self.body.addStretch(1)
         self._split()
@@ -345,6 +349,10 @@ class SweepDock(Panel):
         """Form above, run and table below; a person moves the border, or folds the form away."""
         below, layout = QWidget(), QVBoxLayout()
         layout.setContentsMargins(0, 0, 0, 0)
+        above = QVBoxLayout()
+        above.setContentsMargins(8, 0, 8, 0)
+        above.addWidget(self.cost)
+        layout.addLayout(above)
         layout.addWidget(self.panel)
         layout.addWidget(self.board, 1)
         below.setLayout(layout)
@@ -377,8 +385,8 @@ def cost_text(cells: Grid, kdata: Any, per_pixel: float) -> str:
         return f"{text}, no network evaluations."
     known = not math.isnan(per_pixel)
     seconds = duration(recipes, kdata, per_pixel if known else ON_A_CPU)
-    how = "at the pace of the last sweep" if known else "on a CPU: a rough guess until a cell has run here"
-    return f"{text}, {evaluations} network evaluation{'s' * (evaluations != 1)}, about {clock(max(seconds, 1))} {how}."
+    guess = f"about {clock(max(seconds, 1))}" if known else f"roughly {clock(max(seconds, 1))} on a CPU"
+    return f"{text}, {evaluations} network evaluation{'s' * (evaluations != 1)}, {guess}."
 
 
 def _stop_all(stoppers: list[Callable[[], bool]], *_: object) -> None:
