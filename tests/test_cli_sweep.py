@@ -253,13 +253,15 @@ def test_a_killed_sweep_goes_on_from_its_file(
     assert "3 of 3 done" in capsys.readouterr().out and [r["status"] for r in rows_of(table)] == ["done"] * 3
     with np.load(out) as file:
         np.testing.assert_array_equal(file["image"][0, :2], before)
-        resumed = {name: file[name].copy() for name in ("image", "psnr", "residual", "nfe", "recipes")}
+        resumed = {name: file[name].copy() for name in ("image", "psnr", "residual", "nfe")}
+        recipes = file["recipes"].tolist()
 
     fresh = command(images, tmp_path / "f.npz", *options, "--vary", "schedule.steps=2,3,4")
     assert main(fresh) == 0
     with np.load(tmp_path / "f.npz") as file:
+        assert recipes == file["recipes"].tolist()
         for name, array in resumed.items():
-            np.testing.assert_array_equal(array, file[name], err_msg=name)
+            np.testing.assert_allclose(array, file[name], rtol=1e-4, atol=1e-6, err_msg=name)
 
 
 def test_resuming_loses_nothing_and_takes_nothing_wrong(
