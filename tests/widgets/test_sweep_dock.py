@@ -196,7 +196,7 @@ def test_the_cost_is_said_before_the_start_and_learns_from_what_ran(qtbot, dock,
     assert not dock.running and "'x' is no number" in dock.status.sentence
     dock.columns.values.setText("0, 1")
     run(qtbot, dock)
-    assert "4 cells, 32 network evaluations, about 8 s." in dock.cost.sentence  # 2 s for a cell
+    assert "4 cells, 32 network evaluations, ≈ 8 s." in dock.cost.sentence  # 2 s for a cell
 
 
 def test_another_metric_and_another_best(qtbot, dock, engine):

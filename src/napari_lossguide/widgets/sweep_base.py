@@ -138,7 +138,9 @@ class SweepBase(QWidget):
     def show_facts(self) -> None:
         """Say what the boxes above do not show of the recipe."""
         try:
-            self.facts.show_text(describe(self.recipe()))
+            kdata = self._kdata()
+            simulated = " SIMULATION: this k-space was never measured." if kdata is not None and kdata.simulated else ""
+            self.facts.show_text(describe(self.recipe()) + simulated)
         except InvalidInput as error:
             self.facts.show_text(str(error), colour="error")
 
@@ -224,8 +226,9 @@ class SweepBase(QWidget):
         self.take.setToolTip("Begin with all settings of the Reconstruct dock, its mask and seed among them.")
         self.load.setToolTip("Begin with a recipe from a file, as Reconstruct and `lossguide recon` save it.")
         row = QHBoxLayout()
-        row.addWidget(self.take)
-        row.addWidget(self.load)
+        row.setSpacing(6)
+        row.addWidget(self.take, 3)
+        row.addWidget(self.load, 2)
         self._rows.addRow("Recipe", row)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

@@ -4,12 +4,11 @@ from functools import partial
 
 import numpy as np
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_lossguide.data.display import display_limits
 from napari_lossguide.recon.cells import NOT_REACHED, Cell, Gathering
 from napari_lossguide.widgets.boxes import ComboBox, IntBox
-from napari_lossguide.widgets.forms import form_layout
 from napari_lossguide.widgets.panel import Sentence
 from napari_lossguide.widgets.result_layers import run_limits
 from napari_lossguide.widgets.sweep_metrics import METRICS, all_figures, best_place, figure_text, grey, offered
@@ -38,7 +37,8 @@ class SweepBoard(QWidget):
         self.gathering: Gathering | None = None
         self.cells: dict[Place, Cell] = {}
         self.table, self.metric, self.slice = SweepTable(), ComboBox(), IntBox()
-        self.axes, self.note = QLabel(), Sentence("Best cell")
+        self.axes, self.note = Sentence("Axes"), Sentence("Best cell")
+        self._slice_label = QLabel("Slice")
         self.buttons = {"copy": QPushButton("Copy table"), "save": QPushButton("Save…")}
         self._running: tuple[Place, float] | None = None
         self._limits = (0.0, 1.0)
@@ -55,8 +55,7 @@ class SweepBoard(QWidget):
         ny, nx = kdata.image_shape
         self.table.begin(grid.rows, grid.columns, ny * kdata.spacing[1] / (nx * kdata.spacing[2]))
         sides = ((grid.rows, "Rows"), (grid.columns, "Columns"))
-        self.axes.setText("\n".join(f"{side}: {', '.join(axis.names)}" for axis, side in sides if axis.names))
-        self.axes.setVisible(bool(self.axes.text()))
+        self.axes.show_text(" · ".join(f"{side}: {', '.join(axis.names)}" for axis, side in sides if axis.names))
         self._offer_metrics(kdata.reference is not None)
         self._offer_slices(kdata.n_slices)
         self._write_all()
@@ -114,7 +113,8 @@ class SweepBoard(QWidget):
         self.slice.setRange(0, count - 1)
         self.slice.setValue(count // 2)
         self.slice.blockSignals(False)
-        self._rows.setRowVisible(self.slice, count > 1)
+        for widget in (self._slice_label, self.slice):
+            widget.setVisible(count > 1)
 
     def _explain(self) -> None:
         name = self.metric.currentData()
@@ -178,13 +178,16 @@ class SweepBoard(QWidget):
         return len(self.cells) < int(np.prod(self.gathering.grid.shape))
 
     def _build(self) -> None:
-        self._rows: QFormLayout = form_layout()
-        for name, box in (("Metric", self.metric), ("Slice", self.slice)):
-            box.setAccessibleName(name)
-            self._rows.addRow(name, box)
+        head = QHBoxLayout()
+        head.setSpacing(6)
+        self.metric.setAccessibleName("Metric")
+        self.slice.setAccessibleName("Slice")
+        head.addWidget(self.metric, 1)
+        head.addWidget(self._slice_label)
+        head.addWidget(self.slice)
+        self.metric.setMinimumContentsLength(4)
+        self.slice.setMaximumWidth(84)
         self.slice.setToolTip("Slice (from 0) that the pictures show; the figures are those of all slices.")
-        self.axes.setAccessibleName("Axes")
-        self.axes.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.table.setToolTip("Arrow keys move; Enter or a click gets a cell that is done as a layer.")
         tips = {
             "copy": "Copy the table of all cells, with all their figures, as comma-separated values.",
@@ -199,7 +202,7 @@ class SweepBoard(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 4, 8, 0)
         layout.setSpacing(4)
-        layout.addLayout(self._rows)
+        layout.addLayout(head)
         layout.addWidget(self.axes)
         layout.addWidget(self.table, 1)
         layout.addWidget(self.note)

@@ -38,7 +38,8 @@ from napari_lossguide.widgets.worker import Job
 FILTERS = {".npz": "Sweep (*.npz)", ".png": "Figure (*.png)", ".csv": "Table (*.csv)"}
 MOST_CELLS = 400
 ON_A_CPU = 0.1 / 128**2  # seconds for a pixel: a guess as long as nothing has run here
-FORM = 0.3  # of the height, while there is a table
+FORM = 0.3  # of the height at least, while there is a table
+SENTENCES = 110  # pixels for what will be said below the table
 SOON = 150  # milliseconds of rest before the cost is counted
 
 
@@ -65,7 +66,7 @@ class SweepDock(Panel):
         self._viewer = napari_viewer
         self.base, self.rows, self.columns = SweepBase(self, napari_viewer), AxisChoice("Rows"), AxisChoice("Columns")
         self.cost, self.panel, self.board = Sentence("Cost"), RunPanel(), SweepBoard()
-        self._splitter = QSplitter(Qt.Orientation.Vertical)
+        self._splitter, self._below = QSplitter(Qt.Orientation.Vertical), QWidget()
         self.keep, self.device = QCheckBox("Keep the cells that are done"), ComboBox()
         self._job: Job | None = None
         self._live: Live | None = None
@@ -199,8 +200,7 @@ class SweepDock(Panel):
             first = self.board.isHidden()
             self.board.begin(self._coming)
             if first:
-                height = self._splitter.height()
-                self._splitter.setSizes([round(FORM * height), round((1 - FORM) * height)])
+                self.after(50, self._share).start()  # the table knows its size by then
             self._coming, self._layers = None, {}
 
     def _show_live(self, preview: CellPreview) -> None:
@@ -347,7 +347,7 @@ class SweepDock(Panel):
 
     def _split(self) -> None:
         """Form above, run and table below; a person moves the border, or folds the form away."""
-        below, layout = QWidget(), QVBoxLayout()
+        below, layout = self._below, QVBoxLayout()
         layout.setContentsMargins(0, 0, 0, 0)
         above = QVBoxLayout()
         above.setContentsMargins(8, 0, 8, 0)
@@ -361,6 +361,12 @@ class SweepDock(Panel):
         self._splitter.setStretchFactor(0, 1)
         self._splitter.setCollapsible(1, False)
         self.layout().insertWidget(0, self._splitter, 1)
+
+    def _share(self) -> None:
+        """The table as high as it needs to be, as long as something is left of the form."""
+        height = self._splitter.height()
+        form = max(round(FORM * height), height - self._below.sizeHint().height() - SENTENCES)
+        self._splitter.setSizes([form, height - form])
 
     def _connect(self) -> None:
         self.panel.run.connect(self.start)
@@ -385,7 +391,7 @@ def cost_text(cells: Grid, kdata: Any, per_pixel: float) -> str:
         return f"{text}, no network evaluations."
     known = not math.isnan(per_pixel)
     seconds = duration(recipes, kdata, per_pixel if known else ON_A_CPU)
-    guess = f"about {clock(max(seconds, 1))}" if known else f"roughly {clock(max(seconds, 1))} on a CPU"
+    guess = f"≈ {clock(max(seconds, 1))}" if known else f"roughly {clock(max(seconds, 1))} on a CPU"
     return f"{text}, {evaluations} network evaluation{'s' * (evaluations != 1)}, {guess}."
 
 
