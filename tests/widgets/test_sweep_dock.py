@@ -529,6 +529,19 @@ def test_every_control_has_help_and_a_name(dock):
     assert dock.minimumSizeHint().width() <= 330  # in the style of Qt; that of napari is narrower
 
 
+def test_a_dock_that_napari_closes_cancels_its_sweep(qtbot, dock, engine):
+    """What napari's close button does: it takes the widget out of its dock, and keeps it."""
+    holder = QWidget()
+    qtbot.addWidget(holder)
+    dock.setParent(holder)
+    engine.wait = 0.05
+    dock.panel.button.click()
+    qtbot.waitUntil(lambda: len(dock.board.cells) == 1, timeout=5000)
+    dock.setParent(None)
+    qtbot.waitUntil(lambda: not dock.running, timeout=5000)
+    assert 1 <= dock.board.done() < 6 and engine.closed
+
+
 def test_a_dock_that_goes_stops_its_thread(qtbot, viewer, engine):
     layers.add_kspace(viewer, scan())
     dock = SweepDock(viewer)
