@@ -14,7 +14,7 @@ from napari_lossguide.cli.sweep_figure import figure
 from napari_lossguide.data.montage import write_png
 from napari_lossguide.recon.axes import Grid, grid
 from napari_lossguide.recon.cells import Cell, Gathering, Sweep
-from napari_lossguide.recon.cost import duration, image_evaluations, pace
+from napari_lossguide.recon.cost import pace
 from napari_lossguide.recon.live import Live
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.recon.variables import variables
@@ -27,17 +27,16 @@ from napari_lossguide.widgets.panel import Panel, Sentence, heading
 from napari_lossguide.widgets.recipe_row import write_text
 from napari_lossguide.widgets.reconstruct_settings import DEVICES
 from napari_lossguide.widgets.result_layers import show_result
-from napari_lossguide.widgets.run_panel import RunPanel, clock
+from napari_lossguide.widgets.run_panel import RunPanel
 from napari_lossguide.widgets.sweep_axis import AxisChoice
 from napari_lossguide.widgets.sweep_base import SweepBase
 from napari_lossguide.widgets.sweep_board import SweepBoard
-from napari_lossguide.widgets.sweep_metrics import settings_text
+from napari_lossguide.widgets.sweep_metrics import cost_text, settings_text
 from napari_lossguide.widgets.sweep_run import CellPoint, CellPreview, start_sweep
 from napari_lossguide.widgets.worker import Job
 
 FILTERS = {".npz": "Sweep (*.npz)", ".png": "Figure (*.png)", ".csv": "Table (*.csv)"}
 MOST_CELLS = 400
-ON_A_CPU = 0.1 / 128**2  # seconds for a pixel: a guess as long as nothing has run here
 FORM = 0.3  # of the height at least, while there is a table
 SENTENCES = 110  # pixels for what will be said below the table
 SOON = 150  # milliseconds of rest before the cost is counted
@@ -380,19 +379,6 @@ class SweepDock(Panel):
         self.board.opened.connect(self.open_cell)
         self.board.copy.connect(self._copy)
         self.board.save.connect(self._ask_and_save)
-
-
-def cost_text(cells: Grid, kdata: Any, per_pixel: float) -> str:
-    """Cells, evaluations and a guess of the time."""
-    recipes = [recipe for row in cells.recipes for recipe in row]
-    evaluations = sum(image_evaluations(recipe, kdata) for recipe in recipes)
-    text = f"{len(recipes)} cell{'s' * (len(recipes) != 1)}"
-    if not evaluations:
-        return f"{text}, no network evaluations."
-    known = not math.isnan(per_pixel)
-    seconds = duration(recipes, kdata, per_pixel if known else ON_A_CPU)
-    guess = f"≈ {clock(max(seconds, 1))}" if known else f"roughly {clock(max(seconds, 1))} on a CPU"
-    return f"{text}, {evaluations} network evaluation{'s' * (evaluations != 1)}, {guess}."
 
 
 def _stop_all(stoppers: list[Callable[[], bool]], *_: object) -> None:

@@ -1,12 +1,16 @@
-"""What the table of a sweep says of its cells: figures, the best one, grey values. No widgets here."""
+"""What a sweep says of its cells: cost, figures, the best one, grey values. Functions without widgets."""
 
 import math
 from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from napari_lossguide.data.kdata import KData
+from napari_lossguide.recon.axes import Grid
 from napari_lossguide.recon.cells import Cell
+from napari_lossguide.recon.cost import duration, image_evaluations
 from napari_lossguide.widgets.metrics_table import COLUMNS, HELP
+from napari_lossguide.widgets.run_panel import clock
 
 # name -> (title, format, larger is better; None: neither, help)
 METRICS: dict[str, tuple[str, str, bool | None, str]] = {
@@ -21,6 +25,7 @@ METRICS: dict[str, tuple[str, str, bool | None, str]] = {
         "Seconds of the cell. Coil maps are estimated once for each mask and count in the first cell.",
     ),
 }
+ON_A_CPU = 0.1 / 128**2  # seconds for a pixel: a guess as long as nothing has run here
 WITHOUT_REFERENCE = ("residual", "seconds")
 
 
@@ -62,3 +67,16 @@ def grey(image: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
     low, high = limits
     part = (np.abs(image).astype(np.float32) - low) / max(high - low, np.finfo(np.float32).tiny)
     return (np.nan_to_num(part).clip(0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def cost_text(cells: Grid, kdata: KData, per_pixel: float) -> str:
+    """Cells, evaluations and a guess of the time."""
+    recipes = [recipe for row in cells.recipes for recipe in row]
+    evaluations = sum(image_evaluations(recipe, kdata) for recipe in recipes)
+    text = f"{len(recipes)} cell{'s' * (len(recipes) != 1)}"
+    if not evaluations:
+        return f"{text}, no network evaluations."
+    known = not math.isnan(per_pixel)
+    seconds = duration(recipes, kdata, per_pixel if known else ON_A_CPU)
+    guess = f"≈ {clock(max(seconds, 1))}" if known else f"roughly {clock(max(seconds, 1))} on a CPU"
+    return f"{text}, {evaluations} network evaluation{'s' * (evaluations != 1)}, {guess}."
