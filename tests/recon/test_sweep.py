@@ -183,6 +183,24 @@ def test_a_cell_that_diverges_or_fails_does_not_end_the_sweep(monkeypatch: pytes
     assert np.isnan(result.image[0, 1:3]).all() and np.isfinite(result.image[0, [0, 3]]).all()
 
 
+def test_a_cell_that_lacks_a_slice_is_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    real, slices = run_module.diffusion_steps, []
+
+    def steps(problem, denoiser, chosen, recipe, *more):
+        slices.append(recipe.seed)
+        second = slices.count(recipe.seed) == 2
+        for step in real(problem, denoiser, chosen, recipe, *more):
+            if recipe.seed == 1 and second:
+                step.x0[:] = np.nan
+            yield step
+
+    monkeypatch.setattr(run_module, "diffusion_steps", steps)
+    cells = grid(Recipe.for_method("prox-ddim", steps=2), NO_AXIS, Axis.of("seed", [0, 1, 2]))
+    result = collect(sweeping(tiny_scan(slices=2), cells, denoiser=tiny_denoiser(), device="cpu"))[1]
+    assert result.status.tolist() == [["done", "failed", "done"]]
+    assert "1 of 2 slices failed; slice 1: " in result.notes[0, 1]
+
+
 def test_a_fault_of_the_program_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(self):
         raise RuntimeError("shapes do not match")

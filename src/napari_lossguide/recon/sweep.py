@@ -171,6 +171,10 @@ class Sweeping:
             return Cell(row, column, status, recipe, recipe, {}, note=note)
         if result.status != "done":
             return Cell(row, column, "cancelled", recipe, recipe, {})
+        if result.failed:  # a volume with holes is not compared with whole ones
+            index, why = next(iter(result.failed.items()))
+            note = f"{len(result.failed)} of {self.kdata.n_slices} slices failed; slice {index}: {why}"
+            return Cell(row, column, "failed", recipe, recipe, {}, note=note)
         result = self.sharing_maps(result)
         numbers = self.numbers(result, time.perf_counter() - began)
         images = result.image, result.zero_filled

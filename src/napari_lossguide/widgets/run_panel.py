@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QProgressBar, QPushBu
 
 from napari_lossguide.recon.live import Change
 from napari_lossguide.widgets.curve import Curve
+from napari_lossguide.widgets.result_layers import failures
 from napari_lossguide.widgets.worker import Point
 
 State = Literal["idle", "running", "cancelling"]
@@ -107,8 +108,10 @@ class RunPanel(QWidget):
         last = points[-1]
         self.curve.add(points, changes)
         where = f"Step {last.step} of {last.total}"
-        where = where if last.slices == 1 else f"{where}, slice {last.slice + 1} of {last.slices}"
+        if last.slices > 1:
+            where += f", slice {last.slice + 1} of {last.slices}" + f", {len(last.failed)} failed" * bool(last.failed)
         self.advance(last.step, last.total, where)
+        self.where.setToolTip(failures(last.failed).strip())
 
     def advance(self, step: int, total: int, where: str) -> None:
         """Show how far the run is, in words too, and how long it will take."""

@@ -53,7 +53,7 @@ class SweepBase(QWidget):
         panel.listen(viewer.layers.events.inserted, self._take_fitting_mask)
         panel.listen(viewer.layers.events.renamed, self._renamed)
         self.method.currentIndexChanged.connect(self._choose_method)
-        self.prior.chosen.connect(self.changed)
+        self.prior.changed.connect(self.changed)
         self.steps.valueChanged.connect(self.changed)
         self.take.clicked.connect(self.take_from_reconstruct)
         self.load.clicked.connect(self.ask_and_load)

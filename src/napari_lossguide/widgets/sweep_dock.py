@@ -155,8 +155,8 @@ class SweepDock(Panel):
         with self.attempt():
             layer = self._layers.get(cell.place)
             if layer is None or layer not in self._viewer.layers:
-                title = settings_text(gathering.grid.settings(row, column))
-                layer = show_result(self._viewer, cell.result, gathering.kdata, title=title)
+                label = settings_text(gathering.grid.settings(row, column))
+                layer = show_result(self._viewer, cell.result, gathering.kdata, label=label)
                 self._layers[cell.place] = layer
             self._viewer.layers.selection.active = layer
             layer.visible = True

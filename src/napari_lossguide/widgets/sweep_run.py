@@ -54,8 +54,8 @@ class CellPoint(Point):
         at = (p.cell, p.cells, p.row, p.column)
         if run is None:
             nan = math.nan
-            return cls(p.step, p.total, 0, 1, nan, nan, nan, 0, "", {}, *at, 1.0, p.finished)
-        own = run.slice, run.slices, run.sigma, run.residual, run.loss, run.nfe, run.stage, dict(run.params)
+            return cls(p.step, p.total, 0, 1, nan, nan, nan, 0, "", {}, {}, *at, 1.0, p.finished)
+        own = run.slice, run.slices, run.sigma, run.residual, run.loss, run.nfe, run.stage, dict(run.params), run.failed
         return cls(p.step, p.total, *own, *at, run.step / run.total, None)
 
 
