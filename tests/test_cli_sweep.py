@@ -8,16 +8,19 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from test_cli import make_prior
 
 from napari_lossguide.cli import main
 from napari_lossguide.cli.sweep_figure import figure
 from napari_lossguide.data.figure import FONT_SIZE, Panel, captioned_grid, extent, font_of
 from napari_lossguide.data.phantoms import shepp_logan, simulate
+from napari_lossguide.recon import run as run_module
 
 SIZE = 24
 PAIR = "mask.acceleration,mask.center_fraction=2:0.3,3:0.2"
@@ -196,6 +199,88 @@ def test_interrupting_writes_the_cells_that_are_done(images: Path, tmp_path: Pat
         assert np.isfinite(file["image"][0, 0]).all() and np.isnan(file["image"][0, 1]).all()
     with Image.open(png) as picture:
         assert picture.height > 192
+
+
+# killed and resumed ---------------------------------------------------------------------------------------------------
+
+
+def killed_while_cell_runs(argv: list[str], out: Path, done: int) -> None:
+    """Start a sweep in a process of its own and kill it by SIGKILL when so many cells are in its file."""
+    source = Path(__file__).resolve().parents[1] / "src"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "napari_lossguide", *argv],
+        env={**os.environ, "PYTHONPATH": str(source)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        end = time.monotonic() + 120
+        while statuses(out).count("done") < done:
+            assert process.poll() is None, "the sweep ended before it was killed"
+            assert time.monotonic() < end
+            time.sleep(0.02)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def statuses(out: Path) -> list[str]:
+    """Of all cells of a file; it is whole whenever it is looked at."""
+    if not out.exists():
+        return []
+    with np.load(out) as file:
+        return file["status"].ravel().tolist()
+
+
+def test_a_killed_sweep_goes_on_from_its_file(
+    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a network; the first two cells are quick, the third takes long."""
+    prior, out, table = make_prior(tmp_path / "tiny.safetensors"), tmp_path / "s.npz", tmp_path / "s.csv"
+    options = [*MASK, "--acceleration", "2", "--prior", str(prior), "--method", "prox-ddim", "--slice", "0"]
+    slow = command(images, out, *options, "--vary", "schedule.steps=2,3,1000")
+    killed_while_cell_runs(slow, out, 2)
+    assert statuses(out) == ["done", "done", "not reached"]
+    with np.load(out) as file:
+        before = file["image"][0, :2].copy()
+
+    again = command(images, out, *options, "--vary", "schedule.steps=2,3,4", "--csv", str(table), "--resume")
+    ran = []
+    real = run_module.Run.steps
+    monkeypatch.setattr(run_module.Run, "steps", lambda self: ran.append(self.recipe.schedule["steps"]) or real(self))
+    assert main(again) == 0
+    assert ran == [4]
+    assert "3 of 3 done" in capsys.readouterr().out and [r["status"] for r in rows_of(table)] == ["done"] * 3
+    with np.load(out) as file:
+        np.testing.assert_array_equal(file["image"][0, :2], before)
+        resumed = {name: file[name].copy() for name in ("image", "psnr", "residual", "nfe")}
+        recipes = file["recipes"].tolist()
+
+    fresh = command(images, tmp_path / "f.npz", *options, "--vary", "schedule.steps=2,3,4")
+    assert main(fresh) == 0
+    with np.load(tmp_path / "f.npz") as file:
+        assert recipes == file["recipes"].tolist()
+        for name, array in resumed.items():
+            np.testing.assert_allclose(array, file[name], rtol=1e-4, atol=1e-6, err_msg=name)
+
+
+def test_resuming_loses_nothing_and_takes_nothing_wrong(
+    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "s.npz"
+    options = ["--method", "cg-sense", "--resume", *MASK]
+    assert main(command(images, out, *options, "--vary", "seed=1,2")) == 0  # nothing to resume yet
+    content = out.read_bytes()
+    for more, sentence in (
+        (["--vary", "seed=1,3"], "holds 1 cell whose recipe is not one of this sweep's"),
+        (["--vary", "seed=1,2", "--steps", "7"], "holds 2 cells"),
+        (["--vary", "seed=1,2", "--slice", "1"], "is a sweep of another scan"),
+    ):
+        assert sentence in error_of(capsys, command(images, out, *options, *more))
+        assert out.read_bytes() == content
+    monkeypatch.setattr(run_module.Run, "steps", lambda self: pytest.fail("a cell ran again"))
+    assert main(command(images, out, *options, "--vary", "seed=1,2")) == 0
+    assert statuses(out) == ["done", "done"]
 
 
 def read_terminal(ours: int) -> bytes:

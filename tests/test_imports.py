@@ -129,7 +129,7 @@ def test_the_manifest_is_valid_and_every_name_in_it_exists() -> None:
     manifest = PluginManifest.from_file(MANIFEST)
     manifest.validate_imports()
     widgets = {w.display_name for w in manifest.contributions.widgets or []}
-    assert widgets == {"K-space", "Mask", "Reconstruct", "Compare", "Sample the prior"}
+    assert widgets == {"K-space", "Mask", "Reconstruct", "Compare", "Sample the prior", "Sweep"}
     assert {s.key for s in manifest.contributions.sample_data or []} == {"phantom", "template", "sigpy_brain"}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ from tiny import collect, tiny_denoiser, tiny_scan
 
 from napari_lossguide.masks import MaskRecipe
 from napari_lossguide.recon import run as run_module
+from napari_lossguide.recon import sweep as sweep_module
 from napari_lossguide.recon.axes import NO_AXIS, Axis, grid
+from napari_lossguide.recon.cells import Gathering, fingerprint, read_cells
 from napari_lossguide.recon.engine import reconstruct, reconstruction
 from napari_lossguide.recon.live import Change, Live
 from napari_lossguide.recon.recipe import Recipe
@@ -46,7 +49,7 @@ def test_every_cell_is_the_reconstruction_with_its_values() -> None:
             assert result.figures["nfe"][r, c] == alone.nfe == steps
             assert result.figures["residual"][r, c] == alone.residual
             assert result.recipes[r][c].guidance["gamma"] == gamma
-    assert [p.step for p in progress] == list(range(1, 19)) and {p.total for p in progress} == {18}
+    assert [p.step for p in progress if p.run] == list(range(1, 19)) and {p.total for p in progress} == {18}
     assert [p.cell for p in progress] == sorted(p.cell for p in progress)
     assert progress[-1].values == {"guidance.gamma": 2.0, "schedule.steps": 4}
     assert (progress[-1].row, progress[-1].column, progress[-1].cells) == (1, 2, 6)
@@ -61,8 +64,6 @@ def test_scores_compare_with_the_reference_and_are_absent_without_one() -> None:
     assert result.scores["psnr"][0, 0] == pytest.approx(10 * np.log10(kdata.reference.max() ** 2 / (error**2).mean()))
     assert result.scores["psnr"][0, 0] > result.scores["psnr"][1, 0]
     assert set(result.arrays()) >= {"psnr", "ssim", "nmse", "mse", "reference"}
-
-    from dataclasses import replace
 
     blind = sweep(replace(kdata, reference=None), MASKED, PAIR, device="cpu")
     assert blind.scores is None and blind.reference is None
@@ -151,7 +152,7 @@ def test_cancelling_keeps_the_cells_that_are_done_and_names_the_others() -> None
     live = Live()
     run = sweeping(full_scan(), grid(MASKED, PAIR, Axis.of("seed", [0, 1])), device="cpu", live=live)
     for progress in run:
-        if progress.cell == 1 and progress.run.step == 2:
+        if progress.cell == 1 and progress.run and progress.run.step == 2:
             live.cancel()
             break
     result = collect(run)[1]
@@ -182,6 +183,24 @@ def test_a_cell_that_diverges_or_fails_does_not_end_the_sweep(monkeypatch: pytes
     assert np.isnan(result.image[0, 1:3]).all() and np.isfinite(result.image[0, [0, 3]]).all()
 
 
+def test_a_cell_that_lacks_a_slice_is_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    real, slices = run_module.diffusion_steps, []
+
+    def steps(problem, denoiser, chosen, recipe, *more):
+        slices.append(recipe.seed)
+        second = slices.count(recipe.seed) == 2
+        for step in real(problem, denoiser, chosen, recipe, *more):
+            if recipe.seed == 1 and second:
+                step.x0[:] = np.nan
+            yield step
+
+    monkeypatch.setattr(run_module, "diffusion_steps", steps)
+    cells = grid(Recipe.for_method("prox-ddim", steps=2), NO_AXIS, Axis.of("seed", [0, 1, 2]))
+    result = collect(sweeping(tiny_scan(slices=2), cells, denoiser=tiny_denoiser(), device="cpu"))[1]
+    assert result.status.tolist() == [["done", "failed", "done"]]
+    assert "1 of 2 slices failed; slice 1: " in result.notes[0, 1]
+
+
 def test_a_fault_of_the_program_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(self):
         raise RuntimeError("shapes do not match")
@@ -203,3 +222,108 @@ def test_the_file_holds_axes_recipes_and_cells(tmp_path) -> None:
         np.testing.assert_array_equal(file["image"], result.image)
         assert file["status"].tolist() == [["done"] * 2] * 2
     assert [(c["mask.acceleration"], c["seed"]) for c in result.cells()] == [(2, 0), (2, 1), (3, 0), (3, 1)]
+
+
+# cells as they come, and cells of an earlier sweep --------------------------------------------------------------------
+
+
+def test_every_cell_is_delivered_when_it_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its whole result; a diverged one with its reason; numbers and images are those of the sweep's end."""
+    real = run_module.diffusion_steps
+
+    def steps(problem, denoiser, chosen, recipe, *more):
+        for step in real(problem, denoiser, chosen, recipe, *more):
+            if recipe.seed == 1:
+                step.x0[:] = np.nan
+            yield step
+
+    monkeypatch.setattr(run_module, "diffusion_steps", steps)
+    base, kdata = Recipe.for_method("prox-ddim", steps=2), full_scan()
+    cells = grid(base, NO_AXIS, Axis.of("seed", [0, 1, 2]))
+    progress, result = collect(sweeping(kdata, cells, denoiser=tiny_denoiser(), device="cpu"))
+    assert [p.cell if p.run is None else "step" for p in progress] == ["step", "step", 0, 1, "step", "step", 2]
+    ended = [p.finished for p in progress if p.finished]
+    assert [p.step for p in progress if p.finished] == [2, 4, 6]  # the steps that a cell did not make are jumped over
+    assert [cell.status for cell in ended] == ["done", "diverged", "done"] and "NaN" in ended[1].note
+    for cell in (ended[0], ended[2]):
+        np.testing.assert_array_equal(cell.image, result.image[cell.place])
+        np.testing.assert_array_equal(cell.result.image, cell.image)
+        assert cell.numbers["psnr"] == result.scores["psnr"][cell.place]
+        assert cell.numbers["nfe"] == cell.result.nfe == 2
+    assert ended[2].result.maps is ended[0].result.maps  # the same maps are held once
+
+
+def test_coil_maps_are_estimated_once_for_the_same_points(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the images stay those of single reconstructions, to the last bit."""
+    kdata = full_scan(n_coils=3)
+    real, estimated = sweep_module.coil_maps, []
+    monkeypatch.setattr(sweep_module, "coil_maps", lambda *a: estimated.append(a[1:]) or real(*a))
+    base = MASKED.model_copy(update={"mask": MaskRecipe.of("random", acceleration=2, center_fraction=0.4)})
+    rows = Axis(("mask.acceleration", "calibration"), ((2, 8), (1.5, 8), (2, 9)))
+    result = sweep(kdata, base, rows, Axis.of("guidance.regularization", [0.01, 0.1]), device="cpu")
+    assert estimated == [(0, 8), (0, 8), (0, 9)] and (result.status == "done").all()
+    for (r, c), recipe in ((place, result.asked[place[0]][place[1]]) for place in np.ndindex(3, 2)):
+        np.testing.assert_array_equal(result.image[r, c], reconstruct(kdata, recipe=recipe, device="cpu").image)
+
+
+def test_cells_that_are_known_are_taken_over_into_another_grid(monkeypatch: pytest.MonkeyPatch) -> None:
+    kdata, base = full_scan(), MASKED
+    first = collect(sweeping(kdata, grid(base, NO_AXIS, Axis.of("seed", [1, 2])), device="cpu"))
+    known = [p.finished for p in first[0] if p.finished]
+    ran = []
+    real = run_module.Run.steps
+    monkeypatch.setattr(run_module.Run, "steps", lambda self: ran.append(self.recipe.seed) or real(self))
+    wider = grid(base, NO_AXIS, Axis.of("seed", [3, 2, 1]))
+    progress, result = collect(sweeping(kdata, wider, device="cpu", known=known))
+    assert ran == [3] and (result.status == "done").all()
+    assert {p.total for p in progress} == {3} and progress[-1].step == 3
+    assert [p.column for p in progress if p.finished] == [0, 1, 2]
+    np.testing.assert_array_equal(result.image[0, 1:], first[1].image[0, ::-1])
+    assert result.figures["seconds"][0, 2] == first[1].figures["seconds"][0, 0]
+
+
+def test_a_cell_of_another_prior_is_made_again() -> None:
+    base = Recipe.for_method("prox-ddim", steps=2)
+    cells, kdata = grid(base, NO_AXIS, Axis.of("seed", [0])), full_scan()
+    denoiser = tiny_denoiser()
+    known = [p.finished for p in collect(sweeping(kdata, cells, denoiser=denoiser, device="cpu"))[0] if p.finished]
+    assert len(collect(sweeping(kdata, cells, denoiser=denoiser, device="cpu", known=known))[0]) == 1
+    other = tiny_denoiser(seed=5)
+    other.info = replace(other.info, sha256="b" * 64)
+    progress, result = collect(sweeping(kdata, cells, denoiser=other, device="cpu", known=known))
+    assert len(progress) == 3
+    assert not np.array_equal(result.image[0, 0], known[0].image)
+
+
+def test_a_cancelled_sweep_keeps_what_was_known_behind_it() -> None:
+    kdata, live = full_scan(), Live()
+    known = [p.finished for p in collect(sweeping(kdata, grid(MASKED, Axis.of("seed", [7])), device="cpu"))[0]]
+    run = sweeping(kdata, grid(MASKED, Axis.of("seed", [1, 7])), device="cpu", live=live, known=filter(None, known))
+    next(run)
+    live.cancel()
+    assert collect(run)[1].status.tolist() == [["cancelled"], ["done"]]
+
+
+def test_cells_come_back_from_the_file_of_their_own_scan_only(tmp_path) -> None:
+    kdata, cells = full_scan(), grid(MASKED, NO_AXIS, Axis.of("seed", [0, 1]))
+    progress, result = collect(sweeping(kdata, cells, device="cpu"))
+    gathering, path = Gathering(kdata, cells), tmp_path / "s.npz"
+    done = [p.finished for p in progress if p.finished]
+    gathering.sweep(done[:1]).save(path)
+    (cell,) = read_cells(path, gathering.scan)
+    assert (cell.place, cell.asked, cell.numbers) == ((0, 0), MASKED, done[0].numbers)
+    assert cell.recipe == done[0].recipe and cell.result is None
+    np.testing.assert_array_equal(cell.image, result.image[0, 0])
+    assert gathering.sweep(done[:1]).status.tolist() == [["done", "not reached"]]
+
+    other = replace(kdata, kspace=kdata.kspace * 2)
+    with pytest.raises(InvalidInput, match="another scan"):
+        read_cells(path, fingerprint(other))
+    with pytest.raises(InvalidInput, match="another scan"):
+        read_cells(path, fingerprint(kdata, np.ones((24, 24), np.complex64)))
+    np.savez(path, image=result.image)
+    with pytest.raises(InvalidInput, match="no sweep that can be resumed: it has no asked"):
+        read_cells(path, gathering.scan)
+    path.write_bytes(b"not an archive")
+    with pytest.raises(InvalidInput, match="cannot be read as a sweep"):
+        read_cells(path, gathering.scan)

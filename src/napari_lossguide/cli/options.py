@@ -99,6 +99,11 @@ def add_sweep(commands: Any) -> None:
     p.add_argument("--slice", type=int, metavar="N", help="of this slice only, from 0")
     p.add_argument("--png", metavar="FIG.png", help="the magnitudes as one picture with captions")
     p.add_argument("--csv", metavar="T.csv", help="a table with a line for each cell")
+    p.add_argument(
+        "--resume",
+        action="store_true",
+        help="take over the cells that are done in OUT.npz, which is written after each cell, and run the others",
+    )
     add_recon_options(p)
     p.set_defaults(run=sweep)
 

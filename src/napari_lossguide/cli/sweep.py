@@ -19,17 +19,18 @@ from napari_lossguide.cli.recon import read_recipe, recon_recipe
 from napari_lossguide.types import InvalidInput
 
 if TYPE_CHECKING:
-    from napari_lossguide.data.kdata import KData
-    from napari_lossguide.recon.axes import Axis, Grid
+    from napari_lossguide.recon.axes import Axis
+    from napari_lossguide.recon.cells import Cell, Gathering, Sweep
     from napari_lossguide.recon.live import Live
     from napari_lossguide.recon.recipe import Recipe
-    from napari_lossguide.recon.sweep import Sweep, SweepProgress
+    from napari_lossguide.recon.sweep import SweepProgress
 
 
 def sweep(args: argparse.Namespace) -> None:
     """Reconstruct every cell, write what was asked for and print a summary."""
     from napari_lossguide.data.readers import read
     from napari_lossguide.recon.axes import grid
+    from napari_lossguide.recon.cells import Gathering
 
     inputs = (args.input, args.mask, args.maps, args.recipe, args.region, args.noise_scan)
     output = output_file(args.output, ".npz", *inputs)
@@ -41,7 +42,9 @@ def sweep(args: argparse.Namespace) -> None:
         kdata = dataclasses.replace(kdata, maps=read_maps(args.maps))
     if args.slice is not None:
         kdata = kdata.select(args.slice)
-    result, interrupted = run_grid(kdata, cells, bool(args.maps), args.device)
+    gathering = Gathering(kdata, cells, kdata.maps if args.maps else None)
+    known = resumed(output, gathering) if args.resume else []
+    result, interrupted = run_grid(gathering, known, output, args.device)
     if (result.status == "done").any():
         write_sweep(result, output, png, table)
     if interrupted:
@@ -77,25 +80,77 @@ def cell_recipe(args: argparse.Namespace, shape: tuple[int, int], values: Mappin
     return recon_recipe(given, shape)
 
 
-def run_grid(kdata: KData, cells: Grid, own_maps: bool, device: str) -> tuple[Sweep, bool]:
+def resumed(output: Path, gathering: Gathering) -> list[Cell]:
+    """The cells that are done in the output of an earlier sweep, none if there is no such file yet.
+
+    Raises
+    ------
+    InvalidInput
+        If the file is not one of a sweep of this scan, or holds a cell that this sweep would not have: writing would
+        lose it.
+    """
+    from napari_lossguide.recon.cells import placed, read_cells
+
+    if not output.exists():
+        return []
+    known = read_cells(output, gathering.scan)
+    wanted = placed(known, gathering.grid)
+    kept = {cell.asked.to_json() for cell in wanted.values()}
+    lost = sum(cell.asked.to_json() not in kept for cell in known)
+    if lost:
+        raise InvalidInput(
+            f"{output} holds {lost} cell{'s' * (lost != 1)} whose recipe is not one of this sweep's, and would lose "
+            "them; give another output, or the options and values that it was made with."
+        )
+    return known
+
+
+class Growing:
+    """The output file while the sweep runs: whole after every cell, so that a kill loses only the one that runs.
+
+    Parameters
+    ----------
+    gathering : the sweep.
+    known : cells that the file had before; they stay in it until the sweep comes to them.
+    output : the file.
+    """
+
+    def __init__(self, gathering: Gathering, known: list[Cell], output: Path) -> None:
+        from napari_lossguide.recon.cells import placed
+
+        self.gathering, self.output = gathering, output
+        self.cells = placed(known, gathering.grid)
+
+    def keep(self, cell: Cell) -> None:
+        """Take a cell in; write if it is new and done."""
+        self.cells[cell.place] = cell.slim()
+        if cell.result is not None:
+            self.gathering.sweep(self.cells.values()).save(self.output)
+
+
+def run_grid(gathering: Gathering, known: list[Cell], output: Path, device: str) -> tuple[Sweep, bool]:
     """Run to the end, or to the first Ctrl-C, with a progress bar on a terminal; whether it was interrupted."""
     from napari_lossguide.recon.live import Live
 
-    live = Live()
+    live, file = Live(), Growing(gathering, known, output)
 
     def begin() -> Generator[SweepProgress, None, Sweep]:
         from napari_lossguide.recon.sweep import sweeping
 
-        return sweeping(kdata, cells, maps=kdata.maps if own_maps else None, device=device, live=live)
+        kdata, grid, maps = gathering.kdata, gathering.grid, gathering.maps
+        return sweeping(kdata, grid, maps=maps, device=device, live=live, known=known)
 
     def title(p: SweepProgress) -> str:
         values = ", ".join(f"{name.rpartition('.')[2]} {value}" for name, value in p.values.items())
-        return f"cell {p.cell + 1}/{p.cells} ({values}), residual {p.run.residual:.3g}"
+        residual = "" if p.run is None else f", residual {p.run.residual:.3g}"
+        return f"cell {p.cell + 1}/{p.cells} ({values}){residual}"
 
     with first_interrupt_cancels(live) as look:
 
         def looking(p: SweepProgress) -> str:
             look()
+            if p.finished is not None:
+                file.keep(p.finished)
             return title(p)
 
         result = run_to_the_end(begin, "reading the prior, coil maps", looking)

@@ -9,7 +9,7 @@ import numpy as np
 from napari_lossguide.data.figure import Panel, captioned_grid
 
 if TYPE_CHECKING:
-    from napari_lossguide.recon.sweep import Sweep
+    from napari_lossguide.recon.cells import Sweep
 
 
 def figure(sweep: Sweep) -> np.ndarray:
@@ -51,7 +51,7 @@ def beside_panels(sweep: Sweep, zero_filled: np.ndarray, middle: int) -> list[Pa
 
 def quality(sweep: Sweep, image: np.ndarray) -> str:
     """PSNR and SSIM of a volume; nothing without a reference."""
-    from napari_lossguide.recon.sweep import scores
+    from napari_lossguide.recon.cells import scores
 
     if sweep.reference is None:
         return ""

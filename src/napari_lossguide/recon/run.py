@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -64,8 +64,9 @@ class Run:
         denoiser: Denoiser | None,
         losses: Sequence[Loss],
         tape: Tape | None = None,
+        maps_of: Callable[[KData, int, int], NDArray[np.complex64]] = coil_maps,
     ) -> None:
-        self.start = time.perf_counter()
+        self.start, self.maps_of = time.perf_counter(), maps_of
         self.live, self.losses, self.tape = live, losses, tape
         self.chosen = method(recipe.method)
         self.device = choose_device(device)
@@ -134,7 +135,9 @@ class Run:
         """All batches of samples of a slice."""
         self.live.checkpoint()
         maps = (
-            coil_maps(self.kdata, index, self.recipe.calibration) if self.given_maps is None else self.given_maps[index]
+            self.maps_of(self.kdata, index, self.recipe.calibration)
+            if self.given_maps is None
+            else self.given_maps[index]
         )
         problem = make_problem(
             self.kdata,

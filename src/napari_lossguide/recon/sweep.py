@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_lossguide.data.kdata import KData
-from napari_lossguide.data.writers import write_npz
 from napari_lossguide.recon.axes import NO_AXIS, Axis, Grid, grid
+from napari_lossguide.recon.cells import Cell, Gathering, Sweep, placed, scores
 from napari_lossguide.recon.diffusion import open_prior
 from napari_lossguide.recon.drive import cancellable, last_of
-from napari_lossguide.recon.engine import reconstruction
 from napari_lossguide.recon.live import Change, Live
 from napari_lossguide.recon.methods import method
-from napari_lossguide.recon.metrics import evaluate
+from napari_lossguide.recon.problem import coil_maps
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.recon.result import Progress, Result
 from napari_lossguide.recon.run import Run, choose_device
 from napari_lossguide.types import Cancelled, Denoiser, InvalidInput
-
-SCORES = ("psnr", "ssim", "nmse", "mse")
-FIGURES = ("acceleration", "residual", "nfe", "seconds")
 
 
 @dataclass(frozen=True)
@@ -39,8 +34,9 @@ class SweepProgress:
     cell, cells : which cell, from 0, row by row; how many.
     row, column : of the cell, from 0.
     values : of the parameters that vary, by name.
-    step, total : over all cells; a cell that ends early leaves a jump.
-    run : the step of the cell's own reconstruction.
+    step, total : over all cells that have to run; a cell that ends early leaves a jump.
+    run : the step of the cell's own reconstruction; None when the progress only delivers a cell.
+    finished : the cell, once it is done, has diverged or has failed.
     """
 
     cell: int
@@ -50,78 +46,8 @@ class SweepProgress:
     values: Mapping[str, Any]
     step: int
     total: int
-    run: Progress
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """A finished, or cancelled, sweep; arrays begin with (row, column), images are on the input's scale.
-
-    Attributes
-    ----------
-    rows, columns : what varies, and its values.
-    recipes : what each cell ran, with the prior's checksum if it was done; the first is the base of all.
-    image, zero_filled : complex64 (row, column, slice, ny, nx); NaN in the cells that are not done.
-    reference : (slice, ny, nx) if the true image is known, else None.
-    scores : psnr (dB), ssim, nmse and mse of the volume, float64 (row, column), NaN in the cells that are not done;
-        None without a reference.
-    figures : acceleration (achieved), residual, nfe and seconds, float64 (row, column), NaN likewise.
-    status : done, diverged, failed, cancelled (while it ran) or not reached, (row, column).
-    notes : why a cell diverged or failed, in words, (row, column).
-    """
-
-    rows: Axis
-    columns: Axis
-    recipes: tuple[tuple[Recipe, ...], ...]
-    image: NDArray[np.complex64]
-    zero_filled: NDArray[np.complex64]
-    reference: NDArray[Any] | None
-    scores: Mapping[str, NDArray[np.float64]] | None
-    figures: Mapping[str, NDArray[np.float64]]
-    status: NDArray[np.str_]
-    notes: NDArray[np.str_]
-
-    def cells(self) -> list[dict[str, Any]]:
-        """One row of a table for each cell: parameters, status, figures, scores if there is a reference, note."""
-        table = []
-        for row, column in np.ndindex(self.status.shape):
-            numbers = {**(self.scores or {}), **self.figures}
-            table.append(
-                {
-                    **self.rows.settings(row),
-                    **self.columns.settings(column),
-                    "status": str(self.status[row, column]),
-                    **{name: float(values[row, column]) for name, values in numbers.items()},
-                    "note": str(self.notes[row, column]),
-                }
-            )
-        return table
-
-    def arrays(self) -> dict[str, NDArray[Any] | str]:
-        """Contents of the output file, ready for ``write_npz``; ``rows``, ``columns`` and the recipes are JSON."""
-        out: dict[str, NDArray[Any] | str] = {
-            "image": self.image,
-            "zero_filled": self.zero_filled,
-            "rows": self.rows.to_json(),
-            "columns": self.columns.to_json(),
-            "recipe": self.recipes[0][0].to_json(),
-            "recipes": np.array([[r.to_json() for r in row] for row in self.recipes]),
-            "status": self.status,
-            "notes": self.notes,
-            **self.figures,
-            **(self.scores or {}),
-        }
-        return out if self.reference is None else out | {"reference": self.reference}
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write ``arrays()`` as ``.npz``, atomically."""
-        write_npz(path, self.arrays())
-
-
-def scores(reference: np.ndarray, image: np.ndarray) -> dict[str, float]:
-    """PSNR, SSIM and NMSE as ``metrics.evaluate``, and the mean squared error of the magnitudes."""
-    error = np.abs(reference).astype(np.float64) - np.abs(image)
-    return {**evaluate(reference, image), "mse": float((error**2).mean())}
+    run: Progress | None
+    finished: Cell | None = None
 
 
 class CellLive(Live):
@@ -136,32 +62,62 @@ class CellLive(Live):
         self.sweep.checkpoint()
 
 
+class EstimatedMaps:
+    """Coil maps, estimated once for all cells that have the same points: it takes longer than many a cell."""
+
+    MOST = 2**30
+    """Bytes that are kept."""
+
+    def __init__(self) -> None:
+        self.kept: dict[tuple[int, int, bytes], NDArray[np.complex64]] = {}
+
+    def __call__(self, kdata: KData, index: int, calibration: int) -> NDArray[np.complex64]:
+        """As ``problem.coil_maps``; of one scan only."""
+        key = index, calibration, kdata.acquired.tobytes()
+        if key not in self.kept:
+            self.kept[key] = coil_maps(kdata, index, calibration)
+            while sum(maps.nbytes for maps in self.kept.values()) > self.MOST and len(self.kept) > 1:
+                self.kept.pop(next(iter(self.kept)))
+        return self.kept[key]
+
+
 class Sweeping:
     """State of a sweep; ``steps`` is the generator, ``result`` what it leaves."""
 
     def __init__(
-        self, kdata: KData, cells: Grid, maps: ArrayLike | None, device: str, live: Live, denoiser: Denoiser | None
+        self,
+        kdata: KData,
+        cells: Grid,
+        maps: ArrayLike | None,
+        device: str,
+        live: Live,
+        denoiser: Denoiser | None,
+        known: Iterable[Cell] = (),
     ) -> None:
+        self.gathering = Gathering(kdata, cells, maps)
         self.kdata, self.grid, self.maps, self.device, self.live = kdata, cells, maps, device, live
         self.priors: dict[str, Denoiser] = {}
         self.denoiser = denoiser
         if kdata.reference is not None:
             scores(kdata.reference, kdata.reference)  # whether it can be compared with at all, before hours of work
-        self.recipes = [list(row) for row in cells.recipes]
-        self.totals = [self.check(recipe) for row in cells.recipes for recipe in row]
-        shape = cells.shape
-        self.image = np.full((*shape, kdata.n_slices, *kdata.image_shape), np.nan, np.complex64)
-        self.zero_filled = self.image.copy()
-        self.numbers = {name: np.full(shape, np.nan) for name in (*SCORES, *FIGURES)}
-        self.status = np.full(shape, "not reached", object)
-        self.notes = np.full(shape, "", object)
+        self.cells: dict[tuple[int, int], Cell] = {}
+        self.totals: dict[tuple[int, int], int] = {}
+        taken = placed(known, cells)
+        for place in np.ndindex(cells.shape):
+            total, sha = self.check(cells.recipes[place[0]][place[1]])
+            if place in taken and taken[place].recipe.prior_sha256 == sha:
+                self.cells[place] = taken[place]  # made by the very prior that is here now
+            self.totals[place] = 0 if place in self.cells else total
+        self.shared_maps: np.ndarray | None = None
+        self.estimated = EstimatedMaps()
 
-    def check(self, recipe: Recipe) -> int:
-        """Steps that a cell will have; whatever can be known to be wrong with it is said here."""
+    def check(self, recipe: Recipe) -> tuple[int, str]:
+        """Steps that a cell will have, and its prior's checksum; whatever can be known to be wrong is said here."""
         if not method(recipe.method).needs_data:
             raise InvalidInput(f"The method '{recipe.method}' ignores the data; a sweep compares reconstructions.")
         live = CellLive(self.live, recipe.changes)
-        return Run(self.kdata, recipe, self.maps, self.device, live, self.prior(recipe), ()).total()
+        run = Run(self.kdata, recipe, self.maps, self.device, live, self.prior(recipe), ())
+        return run.total(), run.recipe.prior_sha256
 
     def prior(self, recipe: Recipe) -> Denoiser | None:
         """The recipe's prior, read once however many cells have it; None for a classical method."""
@@ -173,80 +129,91 @@ class Sweeping:
         return self.priors[key]
 
     def steps(self) -> Iterator[SweepProgress]:
-        """All cells, row by row."""
+        """All cells, row by row; each ends with a progress that delivers it."""
         for row, column in np.ndindex(self.grid.shape):
             self.live.checkpoint()
-            try:
-                yield from self.cell(row, column)
-            except (ArithmeticError, InvalidInput, MemoryError, RuntimeError) as error:
-                if isinstance(error, RuntimeError) and "memory" not in str(error):
-                    raise
-                # The other cells are worth having all the same.
-                self.status[row, column] = "diverged" if isinstance(error, ArithmeticError) else "failed"
-                self.notes[row, column] = " ".join(str(error).split()) or "Out of memory."
+            cell = self.cells.get((row, column))
+            if cell is None:
+                cell = yield from self.run(row, column)
+                self.cells[row, column] = cell.slim()
+            if cell.status == "cancelled":  # an image half made says nothing of its parameters
+                raise Cancelled
+            yield self.progress(row, column, self.totals[row, column], finished=cell)
 
-    def cell(self, row: int, column: int) -> Iterator[SweepProgress]:
-        """One reconstruction, kept if it comes to its end."""
-        cell = row * self.grid.shape[1] + column
-        before, values = sum(self.totals[:cell]), self.grid.settings(row, column)
-        recipe = self.grid.recipes[row][column]
-        live = CellLive(self.live, recipe.changes)
-        began = time.perf_counter()
-        run = reconstruction(
-            self.kdata, recipe, maps=self.maps, device=self.device, live=live, denoiser=self.prior(recipe)
+    def progress(
+        self, row: int, column: int, done: int, run: Progress | None = None, finished: Cell | None = None
+    ) -> SweepProgress:
+        """What is told when so many steps of a cell are done."""
+        before = sum(n for place, n in self.totals.items() if place < (row, column))
+        return SweepProgress(
+            cell=row * self.grid.shape[1] + column,
+            cells=len(self.totals),
+            row=row,
+            column=column,
+            values=self.grid.settings(row, column),
+            step=before + done,
+            total=sum(self.totals.values()),
+            run=run,
+            finished=finished,
         )
-        with contextlib.closing(run):
+
+    def run(self, row: int, column: int) -> Generator[SweepProgress, None, Cell]:
+        """One reconstruction, to whatever end."""
+        recipe, began = self.grid.recipes[row][column], time.perf_counter()
+        try:
+            result = yield from self.reconstruct(row, column, recipe)
+        except (ArithmeticError, InvalidInput, MemoryError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and "memory" not in str(error):
+                raise
+            # The other cells are worth having all the same.
+            status: Literal["diverged", "failed"] = "diverged" if isinstance(error, ArithmeticError) else "failed"
+            note = " ".join(str(error).split()) or "Out of memory."
+            return Cell(row, column, status, recipe, recipe, {}, note=note)
+        if result.status != "done":
+            return Cell(row, column, "cancelled", recipe, recipe, {})
+        if result.failed:  # a volume with holes is not compared with whole ones
+            index, why = next(iter(result.failed.items()))
+            note = f"{len(result.failed)} of {self.kdata.n_slices} slices failed; slice {index}: {why}"
+            return Cell(row, column, "failed", recipe, recipe, {}, note=note)
+        result = self.sharing_maps(result)
+        numbers = self.numbers(result, time.perf_counter() - began)
+        images = result.image, result.zero_filled
+        return Cell(row, column, "done", recipe, result.recipe, numbers, *images, result=result)
+
+    def reconstruct(self, row: int, column: int, recipe: Recipe) -> Generator[SweepProgress, None, Result]:
+        """The steps of a cell, and its result."""
+        live, prior = CellLive(self.live, recipe.changes), self.prior(recipe)
+        run = Run(self.kdata, recipe, self.maps, self.device, live, prior, (), maps_of=self.estimated)
+        steps = cancellable(run)
+        with contextlib.closing(steps):
             while True:
                 try:
-                    step = next(run)
+                    step = next(steps)
                 except StopIteration as stop:
-                    result = stop.value
-                    break
-                done = before + step.step
-                yield SweepProgress(cell, len(self.totals), row, column, values, done, sum(self.totals), step)
-        self.keep(row, column, result, time.perf_counter() - began)
+                    finished: Result = stop.value
+                    return finished
+                yield self.progress(row, column, step.step, run=step)
 
-    def keep(self, row: int, column: int, result: Result, seconds: float) -> None:
-        """The images and figures of a cell.
+    def sharing_maps(self, result: Result) -> Result:
+        """The same result; coil maps that are those of the cell before are not kept twice."""
+        if self.shared_maps is None or not np.array_equal(self.shared_maps, result.maps):
+            self.shared_maps = result.maps
+        return replace(result, maps=self.shared_maps)
 
-        Raises
-        ------
-        Cancelled
-            If it was cut short: an image half made says nothing of its parameters.
-        """
-        place = row, column
-        if result.status != "done":
-            self.status[place] = "cancelled"
-            raise Cancelled
-        self.status[place] = "done"
-        self.recipes[row][column] = result.recipe
-        self.image[place], self.zero_filled[place] = result.image, result.zero_filled
+    def numbers(self, result: Result, seconds: float) -> dict[str, float]:
+        """The figures of a cell, and its scores if the true image is known."""
         facts = {
-            "acceleration": result.mask.size / result.mask.sum(),
+            "acceleration": result.mask.size / float(result.mask.sum()),
             "residual": result.residual,
-            "nfe": result.nfe,
+            "nfe": float(result.nfe),
             "seconds": seconds,
         }
-        if self.kdata.reference is not None:
-            facts |= scores(self.kdata.reference, result.image)
-        for name, value in facts.items():
-            self.numbers[name][place] = value
+        reference = self.kdata.reference
+        return facts if reference is None else facts | scores(reference, result.image)
 
     def result(self, status: str) -> Sweep:
         """What is there, finished or not."""
-        known = self.kdata.reference is not None
-        return Sweep(
-            rows=self.grid.rows,
-            columns=self.grid.columns,
-            recipes=tuple(tuple(row) for row in self.recipes),
-            image=self.image,
-            zero_filled=self.zero_filled,
-            reference=self.kdata.reference,
-            scores={name: self.numbers[name] for name in SCORES} if known else None,
-            figures={name: self.numbers[name] for name in FIGURES},
-            status=self.status.astype(str),
-            notes=self.notes.astype(str),
-        )
+        return self.gathering.sweep(self.cells.values())
 
 
 def sweeping(
@@ -257,6 +224,7 @@ def sweeping(
     device: str = "auto",
     live: Live | None = None,
     denoiser: Denoiser | None = None,
+    known: Iterable[Cell] = (),
 ) -> Generator[SweepProgress, None, Sweep]:
     """Run a grid of recipes step by step.
 
@@ -266,10 +234,12 @@ def sweeping(
     cells : the recipes; see ``axes.grid``.
     maps, device, denoiser : as ``engine.reconstruction``, for all cells.
     live : pauses and cancels; knobs are not turned during a sweep.
+    known : cells of an earlier sweep of the same scan; those that are done with a recipe of this one, and the same
+        prior, are taken over instead of being run.
 
     Yields
     ------
-    SweepProgress after every step.
+    SweepProgress after every step, and one more after every cell.
 
     Returns
     -------
@@ -281,7 +251,7 @@ def sweeping(
     InvalidInput
         Before the first step, if the data, the maps, a recipe, a prior or the device do not fit.
     """
-    return (yield from cancellable(Sweeping(kdata, cells, maps, device, live or Live(), denoiser)))
+    return (yield from cancellable(Sweeping(kdata, cells, maps, device, live or Live(), denoiser, known)))
 
 
 def sweep(

@@ -24,6 +24,7 @@ from napari_lossguide.widgets.failure import Failure
 from napari_lossguide.widgets.history import History
 from napari_lossguide.widgets.panel import Panel
 from napari_lossguide.widgets.recipe_row import RecipeRow, same_but_live
+from napari_lossguide.widgets.recipe_source import GIVES_RECIPE
 from napari_lossguide.widgets.reconstruct_settings import ReconstructSettings
 from napari_lossguide.widgets.restart import RestartOffer
 from napari_lossguide.widgets.result_layers import PREVIEW, RunPreview, show_parts, show_result, summary
@@ -75,6 +76,7 @@ class ReconstructDock(Panel):
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
+        self.setProperty(GIVES_RECIPE, True)
         self._viewer = napari_viewer
         self.settings = ReconstructSettings(self, napari_viewer)
         self.panel, self.timeline = RunPanel(), Timeline()

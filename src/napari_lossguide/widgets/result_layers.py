@@ -104,6 +104,7 @@ def show_result(
     preview: RunPreview | None = None,
     at: int | None = None,
     title: str = "",
+    label: str = "",
 ) -> Image:
     """Add the layers of a result; earlier results stay.
 
@@ -115,13 +116,15 @@ def show_result(
     phase : add the phase too.
     preview : of the run; its layer becomes the result's.
     at, title : the step that the run branched from, and what a person calls the branch.
+    label : what the layer is called, instead of all that.
 
     Returns
     -------
     Image
         The magnitude. Phase and standard deviation are hidden at first.
     """
-    name = _unused_name(viewer, result_name(result.recipe, kdata, at, title))
+    own = labelled(label, kdata) if label else result_name(result.recipe, kdata, at, title)
+    name = _unused_name(viewer, own)
     facts = {"residual": result.residual, "seconds": result.seconds, "nfe": result.nfe, "source": kdata.name}
     facts |= {"failed": dict(result.failed)} if result.failed else {}
     hidden: list[tuple[str, np.ndarray, str, str]] = []

@@ -106,16 +106,20 @@ class RunPanel(QWidget):
     def show_points(self, points: Sequence[Point], changes: Sequence[Change]) -> None:
         """Show the steps of a tick."""
         last = points[-1]
-        self._waiting = False
         self.curve.add(points, changes)
-        self.bar.setRange(0, last.total)
-        self.bar.setValue(last.step)
         where = f"Step {last.step} of {last.total}"
         if last.slices > 1:
             where += f", slice {last.slice + 1} of {last.slices}" + f", {len(last.failed)} failed" * bool(last.failed)
-        self.where.setText(where)
+        self.advance(last.step, last.total, where)
         self.where.setToolTip(failures(last.failed).strip())
-        left = self._clock.left(last.step, last.total)
+
+    def advance(self, step: int, total: int, where: str) -> None:
+        """Show how far the run is, in words too, and how long it will take."""
+        self._waiting = False
+        self.bar.setRange(0, total)
+        self.bar.setValue(step)
+        self.where.setText(where)
+        left = self._clock.left(step, total)
         elapsed = clock(self._clock.elapsed())
         self.times.setText(elapsed if left is None else f"{elapsed} · {clock(left)} left")
 

@@ -24,12 +24,14 @@ from napari_lossguide.widgets.failure import Failure, failure, free_gpu_cache
 from napari_lossguide.widgets.smooth import WindowFirst
 
 if TYPE_CHECKING:
+    from napari_lossguide.recon.cells import Sweep
     from napari_lossguide.recon.live import Live
     from napari_lossguide.recon.result import Progress, Result
     from napari_lossguide.recon.samples import Samples
 
     Say = Callable[[str], None]
-    Start = Callable[[Say], Generator[Progress, None, Result | Samples]]
+    Outcome = Result | Samples | Sweep
+    Start = Callable[[Say], Generator[Any, None, Outcome]]
 
 LOG = logging.getLogger(__name__)
 RATE = 15.0  # per second
@@ -71,6 +73,11 @@ class Preview:
     step: int
     image: np.ndarray
 
+    @classmethod
+    def of(cls, progress: Progress) -> Preview | None:
+        """Compute the picture of a Progress."""
+        return cls(progress.slice, progress.step, progress.image())
+
 
 class Mailbox:
     """Room for one picture. Nothing is computed while the last one has not been fetched, or when nobody looks.
@@ -111,12 +118,21 @@ class Mailbox:
 class Run:
     """What the thread executes: walks the generator and keeps what comes out. Raises nothing, ever."""
 
-    def __init__(self, start: Start, live: Live, title: str, preview: bool) -> None:
+    def __init__(
+        self,
+        start: Start,
+        live: Live,
+        title: str,
+        preview: bool,
+        point: Callable[[Any], Point] = Point.of,
+        picture: Callable[[Any], Preview | None] = Preview.of,
+    ) -> None:
         self.start, self.live, self.title = start, live, title
+        self.point, self.picture = point, picture
         self.mailbox = Mailbox(preview)
         self.points: deque[Point] = deque()
         self.note = ""  # what the thread is doing before the first step
-        self.outcome: Result | Samples | Failure | None = None
+        self.outcome: Outcome | Failure | None = None
         self.begun, self.ended = threading.Event(), threading.Event()
 
     def __repr__(self) -> str:
@@ -133,7 +149,7 @@ class Run:
         if isinstance(self.outcome, Failure):
             free_gpu_cache()
 
-    def _walk(self) -> Result | Samples:
+    def _walk(self) -> Outcome:
         self.live.checkpoint()
         steps = self.start(self._say)
         try:
@@ -142,11 +158,12 @@ class Run:
                     progress = next(steps)
                 except StopIteration as stop:
                     return stop.value
-                self.points.append(Point.of(progress))
-                if progress.ends_slice and progress.slices > 1:
-                    self.mailbox.put_done(Preview(progress.slice, progress.step, progress.image()))
-                elif self.mailbox.wanted or (self.mailbox.enabled and self.live.paused):
-                    self.mailbox.put(Preview(progress.slice, progress.step, progress.image()))
+                self.points.append(self.point(progress))
+                ends_slice = getattr(progress, "ends_slice", False) and progress.slices > 1
+                if ends_slice or self.mailbox.wanted or (self.mailbox.enabled and self.live.paused):
+                    picture = self.picture(progress)
+                    if picture is not None:
+                        (self.mailbox.put_done if ends_slice else self.mailbox.put)(picture)
                 del progress  # its tensors are not needed during the next step
         finally:
             steps.close()  # here and now: left alone it would be closed late, in the main thread
@@ -200,13 +217,15 @@ class Job(QObject):
     title : what napari calls the task.
     preview : fetch pictures; may be changed during the run by `set_preview`.
     rate : of scalars and of pictures, per second.
+    point, picture : called in the thread with what the generator yields, if that is no `Progress`: what is kept of it,
+        and what there is to see (None: nothing).
 
     Signals (all in the main thread)
     -------
     noted(str) : what the thread is doing before the first step.
     progressed(list[Point]) : the steps since the last tick.
     previewed(Preview) : the newest picture.
-    ended(Result | Samples | Failure) : exactly once.
+    ended(Result | Samples | Sweep | Failure) : exactly once.
     """
 
     noted = Signal(str)
@@ -222,10 +241,12 @@ class Job(QObject):
         title: str = "MRI reconstruction",
         preview: bool = True,
         rate: float = RATE,
+        point: Callable[[Any], Point] = Point.of,
+        picture: Callable[[Any], Preview | None] = Preview.of,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._run = Run(start, live, title, preview)
+        self._run = Run(start, live, title, preview, point, picture)
         self._worker = create_worker(self._run, _worker_class=_Worker, _start_thread=False)
         self._worker.finished.connect(self._finish)
         self._timer = QTimer(self)
