@@ -115,6 +115,16 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert broken == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_every_row_of_a_table_has_its_cells(page: Path) -> None:
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.S)
+    ragged = []
+    for table in re.findall(r"(?:^\|.*\n)+", text, re.M):
+        rows = [re.findall(r"(?<!\\)\|", row) for row in table.splitlines()]
+        ragged += [row for row, bars in zip(table.splitlines(), rows, strict=True) if len(bars) != len(rows[0])]
+    assert ragged == []
+
+
 def controls(dock: Any) -> set[str]:
     """What the controls of a dock are called: what stands on a button, else the accessible name."""
     from qtpy import QtWidgets as qt
