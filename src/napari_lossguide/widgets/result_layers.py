@@ -1,6 +1,7 @@
 """What a run leaves on the canvas, by the functions of `layers`: preview, result and its companions, their names."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -102,6 +103,7 @@ def show_result(
     phase: bool = False,
     preview: RunPreview | None = None,
     at: int | None = None,
+    title: str = "",
 ) -> Image:
     """Add the layers of a result; earlier results stay.
 
@@ -112,15 +114,16 @@ def show_result(
     kdata : its input.
     phase : add the phase too.
     preview : of the run; its layer becomes the result's.
-    at : the step that the run branched from.
+    at, title : the step that the run branched from, and what a person calls the branch.
 
     Returns
     -------
     Image
         The magnitude. Phase and standard deviation are hidden at first.
     """
-    name = _unused_name(viewer, result_name(result.recipe, kdata, at))
+    name = _unused_name(viewer, result_name(result.recipe, kdata, at, title))
     facts = {"residual": result.residual, "seconds": result.seconds, "nfe": result.nfe, "source": kdata.name}
+    facts |= {"failed": dict(result.failed)} if result.failed else {}
     hidden: list[tuple[str, np.ndarray, str, str]] = []
     note = spread_note(result.recipe)
     if result.std is not None:
@@ -189,8 +192,8 @@ def show_reference(viewer: Any, kdata: KData) -> Image | None:
     )
 
 
-def result_name(recipe: Recipe, kdata: KData, at: int | None = None) -> str:
-    """What the layer of a result is called: method and seed, and the step that it branched from."""
+def result_name(recipe: Recipe, kdata: KData, at: int | None = None, branch: str = "") -> str:
+    """What the layer of a result is called: method and seed, and the step that it branched from or its own name."""
     chosen = method(recipe.method)
     title = chosen.title.removesuffix(" (default)")
     if chosen.needs_prior:
@@ -198,7 +201,7 @@ def result_name(recipe: Recipe, kdata: KData, at: int | None = None) -> str:
     if chosen.needs_prior and recipe.samples > 1:
         title += f", mean of {recipe.samples}"
     if at is not None:
-        title += f", branch at {at}"
+        title = f"{branch} (from step {at}), {title}" if branch else f"{title}, branch at {at}"
     return labelled(title, kdata)
 
 
@@ -212,7 +215,15 @@ def summary(result: Result) -> str:
     took = f"Done in {result.seconds:.1f} s"
     evaluations = f", {result.nfe} network evaluations" if result.nfe else ""
     residual = f"; data residual {result.residual:.2f} (1 is the noise level)" if math.isfinite(result.residual) else ""
-    return f"{took}{evaluations}{residual}."
+    return f"{took}{evaluations}{residual}.{failures(result.failed)}"
+
+
+def failures(failed: Mapping[int, str]) -> str:
+    """Which slices, from 1, have no image and why, as text that may follow another sentence; empty if none failed."""
+    if not failed:
+        return ""
+    head = f" {len(failed)} slice{'s' * (len(failed) != 1)} failed and stayed empty."
+    return head + "".join(f"\nSlice {index + 1}: {why}" for index, why in sorted(failed.items()))
 
 
 def _unused_name(viewer: Any, name: str) -> str:

@@ -20,6 +20,7 @@ from napari_lossguide.types import InvalidInput
 from napari_lossguide.widgets import layers
 from napari_lossguide.widgets.failure import Failure
 from napari_lossguide.widgets.panel import Sentence
+from napari_lossguide.widgets.sample_group import SampleGroup
 from napari_lossguide.widgets.views import held
 from napari_lossguide.widgets.worker import Errand
 
@@ -106,6 +107,7 @@ class UncertaintyRow(QWidget):
     text : the figures.
     calibration : the one that is loaded.
     findings : of the last result, once they are computed.
+    group : choice of the layer of the samples that is on the canvas.
     """
 
     def __init__(self, viewer: Any, attempt: Callable[[], AbstractContextManager[None]]) -> None:
@@ -115,6 +117,7 @@ class UncertaintyRow(QWidget):
         self.calibration: Calibration | None = None
         self.findings: Findings | None = None
         self.text, self.button, self.drop = Sentence("Uncertainty"), QPushButton("Calibration…"), QPushButton("Drop it")
+        self.group = SampleGroup(viewer)
         self._errand = Errand(self)
         self._errand.ended.connect(self._show)
         self._build()
@@ -125,6 +128,8 @@ class UncertaintyRow(QWidget):
         self._shown = (result, kdata, name) if result.samples is not None else None
         self.findings = None
         self.setVisible(self._shown is not None)
+        if self._shown is not None:
+            self.group.show_group(*self._shown)
         self._start()
 
     def load(self, path: str) -> None:
@@ -158,6 +163,7 @@ class UncertaintyRow(QWidget):
         self.findings = found
         self.text.show_text(in_words(found), colour="warning" if found.note or found.refused else "")
         show_layers(self._viewer, found, *self._shown)
+        self.group.refresh()
 
     def ask_and_load(self) -> None:
         """Ask for a file and load it."""
@@ -179,6 +185,7 @@ class UncertaintyRow(QWidget):
         for button in (self.button, self.drop):
             buttons.addWidget(button)
         buttons.addStretch(1)
+        layout.addWidget(self.group)
         layout.addWidget(self.text)
         layout.addLayout(buttons)
 
@@ -195,7 +202,7 @@ def show_layers(viewer: Any, found: Findings, result: Result, kdata: KData, name
     top = layers.find_layer(viewer, "result", name)
     if top is None:
         return
-    facts = {"simulated": result.simulated, "recipe": result.recipe.to_json(), "note": found.note}
+    facts = {"simulated": result.simulated, "recipe": result.recipe.to_json(), "note": found.note, "of": name}
     limits = display_limits(result.image, "magnitude")
     for index, level in enumerate(SHOWN):
         own = {"metadata": facts, "contrast_limits": limits, "scale": kdata.spacing}
