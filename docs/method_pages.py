@@ -52,7 +52,8 @@ def facts(method: Method) -> str:
     if not method.needs_data:
         rows["name"] = f"`{method.name}` (`lossguide sample`, or the dock *Sample the prior*)"
     table = [f"| {key} | {value} |" for key, value in rows.items() if value]
-    return "\n".join([f"# {method.title}", "", cell(method.summary), "", "| | |", "|---|---|", *table])
+    back = "[All methods](../methods.md#the-presets)"
+    return "\n".join([f"# {method.title}", "", method.summary, "", "| | |", "|---|---|", *table, "", back])
 
 
 def knob_table(method: Method) -> str:
