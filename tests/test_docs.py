@@ -140,7 +140,7 @@ def controls(dock: Any) -> set[str]:
     found = set()
     for widget in (w for w in dock.findChildren(qt.QWidget) if isinstance(w, kinds)):
         inner = isinstance(widget, qt.QScrollBar) or widget.objectName().startswith("qt_")
-        inner |= isinstance(widget.parent(), qt.QAbstractItemView | qt.QComboBox | qt.QAbstractSpinBox)
+        inner |= isinstance(widget.parent(), qt.QAbstractItemView | qt.QComboBox | qt.QAbstractSpinBox | qt.QTabBar)
         text = widget.text() if isinstance(widget, qt.QAbstractButton) else ""
         name = text.lstrip("▾▸ ") if len(text) > 1 else widget.accessibleName()
         if name and not inner:
