@@ -41,7 +41,8 @@ def dock(viewer, kdata, qtbot):
 
 
 def settle(qtbot, dock):
-    timers = (dock._update_timer, dock._clear_timer, dock.layer._look_timer, dock.layer._stroke_timer)
+    layer = dock.layer
+    timers = (dock._update_timer, dock._clear_timer, layer._look_timer, layer._soon, layer._stroke_timer)
     qtbot.waitUntil(lambda: not any(timer.isActive() for timer in timers), timeout=5000)
 
 

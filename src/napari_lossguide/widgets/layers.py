@@ -94,6 +94,15 @@ def show_image(
     return layer
 
 
+def refill(layer: Image, data: np.ndarray) -> None:
+    """Put other values, real (ny, nx), into a layer of the plugin of that shape: three times quicker than new data.
+
+    Those who listen to ``layer.events.data`` are not told; emit it once the values stay.
+    """
+    layer.data[...] = data
+    layer.refresh(highlight=False, extent=False)
+
+
 def show_mask(
     viewer: Any,
     mask: np.ndarray,
