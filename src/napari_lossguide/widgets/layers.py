@@ -140,6 +140,17 @@ def show_mask(
     return layer
 
 
+def show_points(
+    viewer: Any, points: np.ndarray, *, name: str, role: str, scale: Spacing, metadata: Mapping[str, Any] | None = None
+) -> Layer:
+    """Show points (n, axes), in pixels, as rings; those of the same role and name are replaced."""
+    remove_layer(viewer, role, name)
+    kept = {**(metadata or {}), "role": role, "name": name}
+    place = placed(scale, points.shape[1], _unit(viewer, kept))
+    look = {"face_color": "transparent", "border_color": "red", "size": 7}
+    return viewer.add_points(points, name=name, metadata={KEY: kept}, **look, **place)
+
+
 def mark_drawn(layer: Labels, metadata: Mapping[str, Any] | None = None) -> None:
     """Note that a mask layer no longer shows the mask of its parameters."""
     kept = {**held(layer), **(metadata or {})}

@@ -14,7 +14,8 @@ from napari_lossguide.data.writers import write_npy
 from napari_lossguide.masks import MASKS, MaskRecipe
 from napari_lossguide.types import InvalidInput
 from napari_lossguide.widgets.boxes import ComboBox
-from napari_lossguide.widgets.forms import ParamsForm, collapsible, form_layout
+from napari_lossguide.widgets.fold import Folded
+from napari_lossguide.widgets.forms import ParamsForm, form_layout
 from napari_lossguide.widgets.mask_layer import MaskLayer
 from napari_lossguide.widgets.mask_previews import MaskPreviews, shown_slice
 from napari_lossguide.widgets.mask_rules import MaskRules
@@ -279,9 +280,9 @@ class MaskDock(Panel):
             self.body.addWidget(widget)
         self.body.addLayout(grid)
         self.body.addWidget(self.lines)
-        self.body.addWidget(collapsible("Change by a rule", self.rules))
+        self.body.addWidget(Folded("Change by a rule", self.rules))
         self.body.addWidget(self.previews)
-        self.body.addWidget(collapsible("Sweep over acceleration", self.sweep))
+        self.body.addWidget(Folded("Sweep over acceleration", self.sweep))
         self.body.addStretch(1)
 
 
