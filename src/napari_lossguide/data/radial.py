@@ -91,7 +91,7 @@ class EnergyProfile(NamedTuple):
     Attributes
     ----------
     radii : (ring,) in 1/mm.
-    before, after : (ring,) in dB relative to the largest ring of `before`; NaN where nothing was acquired.
+    before, after : (ring,) in dB relative to the largest ring of `before`; NaN where nothing was acquired or is kept.
     noise : level of the noise in the same dB; NaN if it is not known.
     """
 
@@ -125,9 +125,10 @@ def energy_profile(
     before = ring_means(power, spacing, acquired)
     kept = acquired if mask is None else acquired & mask
     after = ring_means(power * kept, spacing)
+    left = np.where(ring_means(kept, spacing).means > 0, after.means, np.nan)
     largest = float(np.nanmax(before.means))
     noise = np.nan if not noise_std else float(_level(np.array([len(kspace) * noise_std**2]), largest)[0])
-    return EnergyProfile(before.radii, _level(before.means, largest), _level(after.means, largest), noise)
+    return EnergyProfile(before.radii, _level(before.means, largest), _level(left, largest), noise)
 
 
 def _level(power: np.ndarray, largest: float) -> np.ndarray:

@@ -175,6 +175,8 @@ class SpikeTools(ArtefactTools):
             scale=kdata.spacing,
             metadata={"simulated": kdata.simulated},
         )
+        if self._viewer.canvas.grid.enabled:
+            self._panel.status.show_text("Switch “Layers side by side” off to see the points on top of k-space.")
 
     def remove(self) -> None:
         """Make data without the points found."""

@@ -1,7 +1,6 @@
 """A part of a dock under a title: folded at first, and then truly hidden, so that it can leave its work undone."""
 
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
 
 class Folded(QWidget):
@@ -14,10 +13,9 @@ class Folded(QWidget):
 
     def __init__(self, title: str, content: QWidget) -> None:
         super().__init__()
-        self.button, self._content, self._title = QToolButton(), content, title
+        self.button, self._content, self._title = QPushButton(), content, title
         self.button.setCheckable(True)
-        self.button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextOnly)
-        self.button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.button.setFlat(True)
         self.button.setAccessibleName(title)
         self.button.setStyleSheet("text-align: left; padding: 2px; border: none; background: transparent")
         self.button.toggled.connect(self._fold)

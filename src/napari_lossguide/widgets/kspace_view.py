@@ -103,6 +103,7 @@ class KSpaceView(QWidget):
             widget.setVisible(kdata.n_coils > 1)
         self.badge.show_text(simulation_note(kdata), colour="warning")
         self.summary.show_text(describe_kdata(kdata))
+        self.summary.setToolTip(kdata.source)  # what was done to measured data is said there
         self.setVisible(True)
         self._tell_coil()
         self.shown.emit()
@@ -166,8 +167,9 @@ class KSpaceView(QWidget):
     def _build(self) -> None:
         views, coils = QGridLayout(), QHBoxLayout(self.coil_row)
         for row, role in enumerate(SHOWN):
-            views.addWidget(self.boxes[role], row, 0)
-            views.addWidget(self.views[role], row, 1)
+            views.addWidget(self.boxes[role], 2 * row, 0)
+            views.addWidget(self.views[role], 2 * row, 1)
+        views.addWidget(self.decibels, 1, 0, 1, 2)  # under k-space, whose range it is
         views.setColumnStretch(1, 1)
         for widget in (QLabel("Coil"), self.coil, self._coil_text):
             coils.addWidget(widget)
@@ -177,7 +179,6 @@ class KSpaceView(QWidget):
         for widget in (heading("Shown"), self.badge, self.summary):
             part.addWidget(widget)
         part.addLayout(views)
-        part.addWidget(self.decibels)
         for widget in (self.combine, self.coil_row, self.grid):
             part.addWidget(widget)
         self.setVisible(False)

@@ -16,6 +16,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_lossguide.data.kdata import KData
+from napari_lossguide.masks import MASKS
 from napari_lossguide.masks.sweep import ACCELERATIONS, Row, at_acceleration, sweep
 from napari_lossguide.types import InvalidInput
 from napari_lossguide.widgets.failure import Failure
@@ -60,7 +61,7 @@ class MaskSweep(QWidget):
             at_acceleration(kind, params, ACCELERATIONS[0])  # says so if there is nothing to sweep
             self.button.setEnabled(False)
             self.note.show_text(f"Computing for slice {index + 1} of {kdata.name}…")
-            self._title = f"“{kind}”, slice {index + 1} of {kdata.name}" + (
+            self._title = f"“{MASKS[kind].title}”, slice {index + 1} of {kdata.name}" + (
                 "." if kdata.fully_sampled else "; no PSNR, for it is not fully sampled."
             )
             self._errand.start(lambda: _rows(kind, params, kdata, index), "sweep over accelerations")
@@ -75,7 +76,7 @@ class MaskSweep(QWidget):
         self.table.setRowCount(len(rows))
         for y, row in enumerate(rows):
             for x, key in enumerate(COLUMNS):
-                cell = QTableWidgetItem(_text(getattr(row, key)))
+                cell = QTableWidgetItem(_text(key, getattr(row, key)))
                 cell.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
                 cell.setToolTip(row.note or COLUMNS[key][1])
                 self.table.setItem(y, x, cell)
@@ -105,7 +106,7 @@ def _rows(kind: str, params: dict[str, Any], kdata: KData, index: int) -> list[R
     return sweep(kind, params, kdata.image_shape, psnr=quality)
 
 
-def _text(value: float) -> str:
+def _text(key: str, value: float) -> str:
     if math.isnan(value):
         return "–"
-    return f"{value:.3g}" if math.isfinite(value) and value < 100 and value == round(value) else f"{value:.2f}"
+    return f"{value:g}" if key == "asked" else f"{value:.2f}"
