@@ -99,6 +99,7 @@ class PredictedView(QWidget):
                     contrast_limits=between,
                     colormap="inferno" if role == "k-space residual" else "gray",
                 )
+            self._view.grid.suggest()  # on top of each other they would hide each other
             level = predicted.level()
             unit = "noise std" if predicted.noise_std is not None else "of the data"
             self.note.show_text(
