@@ -81,6 +81,16 @@ def test_pure_noise_has_no_spikes():
     assert find_spikes(KData.from_array(complex_noise((1, 4, 128, 128), 1.0, seed=1))) == []
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_bright_line_is_no_row_of_spikes(axis):
+    noise = complex_noise((1, 1, 128, 128), 1.0, seed=1)
+    np.moveaxis(noise[0, 0], axis, 0)[100] += 50
+    scan = KData.from_array(noise)
+    assert find_spikes(scan) == []
+    assert len(find_spikes(scan, neighbours=0)) > 50
+    assert [s[2:4] for s in find_spikes(add_spike(scan, (40, 30), 1.0))] == [(104, 94)]
+
+
 def test_impossible_spikes_are_refused(scan):
     with pytest.raises(InvalidInput, match=r"-32 to 31 along y"):
         add_spike(scan, (40, 0), 1)

@@ -80,7 +80,8 @@ def find_spikes(kdata: KData, threshold: float = 4.0, neighbours: float = 3.0) -
     In each slice and coil the log-magnitude of a point is compared with the acquired points of its ring and of the two
     rings beside it: z = (log m - median) / (1.4826 median |log m - median|). Edges of the object make bright lines in
     k-space, which stand out from their ring too; there the neighbours are bright as well, so a spike must also exceed
-    the median of the acquired points around it, of 5 x 5, by a factor. The four innermost rings are left out.
+    the median of the acquired points around it (of 5 x 5, of its row, of its column) by a factor. The
+    four innermost rings are left out.
 
     Parameters
     ----------
@@ -100,8 +101,7 @@ def find_spikes(kdata: KData, threshold: float = 4.0, neighbours: float = 3.0) -
         for coil, plane in enumerate(np.abs(coils)):
             scores = _ring_scores(plane, rings, members)
             for y, x in np.argwhere((scores >= threshold) & kdata.acquired):
-                around = _around(plane, kdata.acquired, y, x)
-                if not around.size or plane[y, x] >= neighbours * np.median(around):
+                if plane[y, x] >= neighbours * _usual_around(plane, kdata.acquired, y, x):
                     found.append(Spike(index, coil, int(y), int(x), float(scores[y, x])))
     return sorted(found, key=lambda spike: -spike.score)
 
@@ -274,9 +274,11 @@ def _ring_scores(plane: np.ndarray, rings: np.ndarray, members: list[np.ndarray]
     return scores
 
 
-def _around(plane: np.ndarray, acquired: np.ndarray, y: int, x: int) -> np.ndarray:
-    """Magnitudes of the acquired points around one, without itself."""
+def _usual_around(plane: np.ndarray, acquired: np.ndarray, y: int, x: int) -> float:
+    """Largest median magnitude of the acquired points around one: of the block, the row and the column; 0 if none."""
     rows, columns = slice(max(y - NEAR, 0), y + NEAR + 1), slice(max(x - NEAR, 0), x + NEAR + 1)
-    there = acquired[rows, columns].copy()
-    there[y - rows.start, x - columns.start] = False
-    return plane[rows, columns][there]
+    there, values = acquired[rows, columns].copy(), plane[rows, columns]
+    here = y - rows.start, x - columns.start
+    there[here] = False
+    groups = (values[there], values[here[0]][there[here[0]]], values[:, here[1]][there[:, here[1]]])
+    return max((float(np.median(group)) for group in groups if group.size), default=0.0)
