@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from napari_lossguide.data.display import FLOOR_DB, VIEWS, display_limits, view
+from napari_lossguide.data.display import FLOOR_DB, VIEWS, decibels, display_limits, view
 from napari_lossguide.types import InvalidInput
 
 ARRAY = np.array([[10, 1j, -0.1], [1e-9, 0, 3 - 4j]], np.complex64)
@@ -56,3 +56,16 @@ def test_unknown_view_names_the_accepted():
         view(ARRAY, "colour")
     with pytest.raises(InvalidInput, match="'colour'"):
         display_limits(ARRAY.real, "colour")
+
+
+def test_phase_of_nothing_is_nought_whatever_its_sign():
+    zeros = np.array([complex(-0.0, 0.0), complex(-0.0, -0.0), complex(0.0, -0.0)], np.complex64)
+    np.testing.assert_array_equal(view(zeros, "phase"), 0)
+    assert display_limits(zeros, "phase") == (-np.pi, np.pi)
+
+
+def test_decibels_of_a_given_reference_keep_what_is_missing():
+    shown = decibels(np.array([1.0, 10.0, np.nan, 0.0]), largest=10.0)
+    np.testing.assert_allclose(shown, [-20, 0, np.nan, FLOOR_DB], atol=1e-5)
+    assert decibels(np.array([2.0, np.nan]))[0] == 0
+    np.testing.assert_array_equal(decibels(np.array([0.0, np.nan])), [FLOOR_DB, np.nan])

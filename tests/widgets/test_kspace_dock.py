@@ -297,3 +297,33 @@ def test_real_scan(dock, viewer, shared_data):
     assert dock.kdata.kspace.shape == (1, 8, 230, 180)
     assert "12.4% acquired" in dock.view.summary.sentence
     assert dock.view.badge.isHidden()
+
+
+def test_decibels_are_the_contrast_of_the_layer(dock, viewer, scan):
+    layers.add_kspace(viewer, scan)
+    layer, boxes = viewer.layers["k-space: scan"], dock.view.decibels
+    assert (boxes.low.value(), boxes.high.value()) == (-80, 0)
+    assert boxes.isVisible()
+    boxes.low.setValue(-60)
+    assert tuple(layer.contrast_limits) == (-60, 0)
+    layer.contrast_limits = (-50, -10)
+    assert (boxes.low.value(), boxes.high.value()) == (-50, -10)
+    boxes.low.setValue(-5)
+    assert tuple(layer.contrast_limits) == (-5, -4)
+    dock.view.views["kspace"].setCurrentText("magnitude")
+    assert not boxes.isVisible()
+    dock.view.views["kspace"].setCurrentText("log-magnitude")
+    assert boxes.isVisible()
+    assert (boxes.low.value(), boxes.high.value()) == (-80, 0)
+    viewer.layers.remove(layer)
+    assert not boxes.isVisible()
+
+
+def test_phase_is_cyclic_and_missing_where_nothing_was_acquired(dock, viewer, scan):
+    layers.add_kspace(viewer, scan)
+    dock.view.views["kspace"].setCurrentText("phase")
+    layer = viewer.layers["k-space: scan"]
+    assert tuple(layer.contrast_limits) == (-np.pi, np.pi)
+    assert layer.colormap.name == "twilight_shifted"
+    assert np.isnan(layer.data[:, ::2]).all()
+    np.testing.assert_allclose(layer.data[:, 1::2], np.angle(scan.kspace[0, 0][:, 1::2]), atol=1e-6)

@@ -41,7 +41,8 @@ def dock(viewer, kdata, qtbot):
 
 
 def settle(qtbot, dock):
-    timers = (dock._update_timer, dock._clear_timer, dock.layer._look_timer, dock.layer._stroke_timer)
+    layer = dock.layer
+    timers = (dock._update_timer, dock._clear_timer, layer._look_timer, layer._soon, layer._stroke_timer)
     qtbot.waitUntil(lambda: not any(timer.isActive() for timer in timers), timeout=5000)
 
 
@@ -348,3 +349,67 @@ def test_complete_lines():
     np.testing.assert_array_equal(complete_lines(before, after, "x")[0], [False, False, False, True])
     rows = complete_lines(np.zeros((3, 4), bool), np.eye(3, 4, dtype=bool) & (np.arange(4) == 1), "y")
     np.testing.assert_array_equal(rows.all(axis=1), [False, True, False])
+
+
+def pick_rule(dock, name, **values):
+    dock.rules.rule.setCurrentIndex(dock.rules.rule.findData(name))
+    dock.rules.form.set_values(values)
+
+
+def test_a_rule_changes_the_mask_as_a_drawing_and_one_undo_takes_it_back(dock, viewer, kdata, qtbot):
+    before, layer = dock.layer.mask.copy(), viewer.layers["mask"]
+    pick_rule(dock, "add-centre", center_fraction=0.5, axis="both")
+    dock.rules.button.click()
+    settle(qtbot, dock)
+    expected = before.copy()
+    expected[12:36, 16:48] = True
+    np.testing.assert_array_equal(layer.data, expected)
+    assert mask_recipe_of(layer).kind == "drawn"
+    assert "drawn by hand" in dock.badge.sentence
+    zero_filled = viewer.layers["zero-filled: head (simulation)"]
+    np.testing.assert_allclose(zero_filled.data, rss(ifft2c(kdata.kspace[0] * expected)), rtol=1e-4, atol=1e-6)
+    layer.undo()
+    settle(qtbot, dock)
+    np.testing.assert_array_equal(layer.data, before)
+
+
+def test_rules_take_the_mask_of_the_parameters(dock, viewer, qtbot):
+    parameters = dock.layer.mask.copy()
+    pick_rule(dock, "invert")
+    dock.rules.button.click()
+    settle(qtbot, dock)
+    pick_rule(dock, "union")
+    dock.rules.button.click()
+    settle(qtbot, dock)
+    assert viewer.layers["mask"].data.all()
+    pick_rule(dock, "intersection")
+    dock.rules.button.click()
+    settle(qtbot, dock)
+    np.testing.assert_array_equal(dock.layer.mask, parameters)
+
+
+def test_a_rule_that_cannot_be_is_a_sentence(dock, viewer, qtbot):
+    choose(qtbot, dock, "full")
+    pick_rule(dock, "invert")
+    dock.rules.button.click()
+    assert "nothing to acquire" in dock.status.sentence
+    assert viewer.layers["mask"].data.all()
+
+
+def test_a_sweep_fills_its_table(dock, qtbot):
+    dock.sweep.button.click()
+    table = dock.sweep.table
+    qtbot.waitUntil(lambda: table.rowCount() == 11, timeout=20000)
+    assert [table.item(y, 0).text() for y in range(11)] == [str(n) for n in range(2, 13)]
+    mask = make_mask("random", SHAPE, acceleration=2.0)
+    assert float(table.item(0, 1).text()) == pytest.approx(achieved_acceleration(mask), abs=0.01)
+    assert float(table.item(0, 3).text()) > 10
+    assert "slice 1 of head" in dock.sweep.note.sentence
+    assert dock.sweep.button.isEnabled()
+
+
+def test_nothing_to_sweep_is_a_sentence(dock, qtbot):
+    choose(qtbot, dock, "full")
+    dock.sweep.button.click()
+    assert "no acceleration to sweep" in dock.status.sentence
+    assert dock.sweep.button.isEnabled()

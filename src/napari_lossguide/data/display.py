@@ -17,7 +17,7 @@ def view(array: np.ndarray, kind: str) -> np.ndarray:
     ----------
     array : real or complex, any shape
     kind : one of `VIEWS`. "log-magnitude" is in dB relative to the largest magnitude of the whole array, not below
-        `FLOOR_DB`; "phase" is in radians, (-pi, pi].
+        `FLOOR_DB`; "phase" is in radians, [-pi, pi], and 0 where the value is zero, whatever the signs of its parts.
 
     Returns
     -------
@@ -29,11 +29,12 @@ def view(array: np.ndarray, kind: str) -> np.ndarray:
         If `kind` is not one of `VIEWS`.
     """
     if kind == "log-magnitude":
-        return _decibels(np.abs(array))
+        return decibels(np.abs(array))
     if kind == "magnitude":
         return np.abs(array).astype(np.float32)
     if kind == "phase":
-        return np.angle(array).astype(np.float32)
+        # 0 + 0 is 0 for either sign of the first: masking leaves -0, of which the angle would be pi.
+        return np.angle(array + 0).astype(np.float32)
     if kind == "real":
         return np.real(array).astype(np.float32)
     if kind == "imaginary":
@@ -41,10 +42,22 @@ def view(array: np.ndarray, kind: str) -> np.ndarray:
     raise InvalidInput(f"The view {kind!r} is unknown; accepted are {', '.join(VIEWS)}.")
 
 
-def _decibels(magnitude: np.ndarray) -> np.ndarray:
-    largest = magnitude.max(initial=0)
-    if largest == 0:
-        return np.full(magnitude.shape, FLOOR_DB, np.float32)
+def decibels(magnitude: np.ndarray, largest: float | None = None) -> np.ndarray:
+    """Magnitudes in dB, not below `FLOOR_DB`.
+
+    Parameters
+    ----------
+    magnitude : real, from 0, any shape; NaN stays NaN.
+    largest : the magnitude of 0 dB; None: the largest one given.
+
+    Returns
+    -------
+    float32, same shape
+    """
+    if largest is None:
+        largest = float(np.nanmax(magnitude, initial=0))
+    if largest <= 0:
+        return np.where(np.isnan(magnitude), np.nan, FLOOR_DB).astype(np.float32)
     smallest = largest * 10 ** (FLOOR_DB / 20)
     return (20 * np.log10(np.maximum(magnitude, smallest) / largest)).astype(np.float32)
 
@@ -59,8 +72,9 @@ def display_limits(array: np.ndarray, kind: str) -> tuple[float, float]:
 
     Notes
     -----
-    The log-magnitude shows 80 dB. The linear views saturate the largest 0.1 % of the values that are not zero, so that
-    one bright point does not turn the rest black; real and imaginary parts are symmetric about 0.
+    The log-magnitude shows 80 dB, the phase exactly its range. The linear views saturate the largest 0.1 % of the
+    values that are not zero, so that one bright point does not turn the rest black; real and imaginary parts are
+    symmetric about 0.
     """
     if kind == "log-magnitude":
         return -80.0, 0.0

@@ -9,11 +9,15 @@ from qtpy.QtWidgets import QFileDialog, QPushButton, QWidget
 from napari_lossguide.data.kdata import KData
 from napari_lossguide.data.readers import read
 from napari_lossguide.types import InvalidInput
+from napari_lossguide.widgets.artefact_tools import NoiseTools, SpikeTools
 from napari_lossguide.widgets.boxes import ComboBox
+from napari_lossguide.widgets.fold import Folded
 from napari_lossguide.widgets.forms import ParamsForm, collapsible, form_layout
 from napari_lossguide.widgets.kspace_view import KSpaceView
 from napari_lossguide.widgets.panel import LayerCombo, Panel, heading
 from napari_lossguide.widgets.pixels import take_pixels
+from napari_lossguide.widgets.predicted_view import PredictedView
+from napari_lossguide.widgets.radial_plot import RadialPlot
 from napari_lossguide.widgets.simulation import SimulationParams, simulate_pixels
 from napari_lossguide.widgets.views import kdata_of, role_of
 
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
 
 FILES = "k-space or images (*.npy *.npz *.h5);;all files (*)"
 FOLLOW_MS = 150
+NOT_SOURCES = ("psf", "preview", "mask preview", "acquired k-space", "predicted k-space", "k-space residual")
 
 
 class KSpaceDock(Panel):
@@ -47,6 +52,10 @@ class KSpaceDock(Panel):
         self.simulation = ParamsForm(SimulationParams)
         self.transform_button = QPushButton("Transform to k-space")
         self.view = KSpaceView(self, napari_viewer)
+        self.profile = RadialPlot(self, napari_viewer, self.view)
+        self.predicted = PredictedView(self, napari_viewer, self.view)
+        self.spikes = SpikeTools(self, napari_viewer, self.view, self._show_changed)
+        self.noise = NoiseTools(self, napari_viewer, self.view, self._show_changed)
         self._follow_timer = self.after(FOLLOW_MS, self._follow)
         self._build()
         self._connect()
@@ -79,6 +88,12 @@ class KSpaceDock(Panel):
             self._origin = self.source.layer
             self.view.show_new(kdata)
             self.status.show_text(note)
+
+    def _show_changed(self, kdata: KData) -> None:
+        """Show data that were made from those shown, which stay."""
+        self._origin = None
+        _, image = self.view.show_new(kdata)
+        self.source.layer = image
 
     def _follow(self) -> None:
         """The settings have changed: simulate again what this dock has transformed."""
@@ -134,8 +149,15 @@ class KSpaceDock(Panel):
         self.body.addLayout(self._source_form)
         self.body.addWidget(self._image_part)
         self.body.addWidget(self.view)
+        for title, part_of in (
+            ("Energy against radius", self.profile),
+            ("A reconstruction in k-space", self.predicted),
+            ("Spikes", self.spikes),
+            ("Noise", self.noise),
+        ):
+            self.body.addWidget(Folded(title, part_of))
         self.body.addStretch(1)
 
 
 def _is_source(layer: Layer) -> bool:
-    return isinstance(layer, Image) and role_of(layer) not in ("psf", "preview", "mask preview")
+    return isinstance(layer, Image) and role_of(layer) not in NOT_SOURCES

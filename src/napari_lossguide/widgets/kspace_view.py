@@ -3,13 +3,14 @@
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Layer
-from qtpy.QtCore import QSignalBlocker, Qt
+from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_lossguide.data.display import VIEWS
 from napari_lossguide.data.kdata import KData
 from napari_lossguide.widgets import layers
 from napari_lossguide.widgets.boxes import ComboBox, Slider
+from napari_lossguide.widgets.decibels import DecibelRange
 from napari_lossguide.widgets.panel import GridBox, Panel, Sentence, heading
 from napari_lossguide.widgets.views import COMBINED, held, picture_name
 
@@ -33,7 +34,11 @@ class KSpaceView(QWidget):
     kdata : what is shown, or None.
     boxes, views : by role, ``"kspace"`` and ``"image"``: whether the layer is there, and which view it shows.
     combine, coil : coils combined, or one of them, from 1.
+    decibels : the range of the log-magnitude of k-space.
+    shown : signal, when other data, another view or another coil is shown.
     """
+
+    shown = Signal()
 
     def __init__(self, panel: Panel, viewer: "ViewerModel") -> None:
         super().__init__()
@@ -51,6 +56,7 @@ class KSpaceView(QWidget):
         self.combine.setToolTip("Phase, real and imaginary part exist for one coil only: that of the slider.")
         self.coil, self.coil_row, self._coil_text = Slider(Qt.Orientation.Horizontal), QWidget(), QLabel()
         self.coil.setAccessibleName("Coil")
+        self.decibels = DecibelRange(panel)
         self.grid = GridBox(panel, viewer)
         self._build()
         self._connect()
@@ -97,8 +103,16 @@ class KSpaceView(QWidget):
             widget.setVisible(kdata.n_coils > 1)
         self.badge.show_text(simulation_note(kdata), colour="warning")
         self.summary.show_text(describe_kdata(kdata))
+        self.summary.setToolTip(kdata.source)  # what was done to measured data is said there
         self.setVisible(True)
         self._tell_coil()
+        self.shown.emit()
+
+    @property
+    def chosen_coil(self) -> int | None:
+        """The coil of the slider, from 0; None while the coils are combined."""
+        one = self.kdata is not None and self.kdata.n_coils > 1 and not self.combine.isChecked()
+        return self.coil.value() - 1 if one else None
 
     def _show(self, role: str) -> None:
         if self.kdata is None:
@@ -107,6 +121,8 @@ class KSpaceView(QWidget):
         combined = self.kdata.n_coils == 1 or (self.combine.isChecked() and kind in COMBINED)
         show = layers.show_kspace if role == "kspace" else layers.show_coil_image
         show(self._viewer, self.kdata, kind, None if combined else self.coil.value() - 1)
+        self.decibels.follow(self._layer("kspace"))
+        self.shown.emit()
 
     def _layer(self, role: str) -> Layer | None:
         if self.kdata is None:
@@ -137,6 +153,7 @@ class KSpaceView(QWidget):
         for role, box in self.boxes.items():
             with QSignalBlocker(box):
                 box.setChecked(self._layer(role) is not None)
+        self.decibels.follow(self._layer("kspace"))
 
     def _connect(self) -> None:
         for role in SHOWN:
@@ -150,8 +167,9 @@ class KSpaceView(QWidget):
     def _build(self) -> None:
         views, coils = QGridLayout(), QHBoxLayout(self.coil_row)
         for row, role in enumerate(SHOWN):
-            views.addWidget(self.boxes[role], row, 0)
-            views.addWidget(self.views[role], row, 1)
+            views.addWidget(self.boxes[role], 2 * row, 0)
+            views.addWidget(self.views[role], 2 * row, 1)
+        views.addWidget(self.decibels, 1, 0, 1, 2)  # under k-space, whose range it is
         views.setColumnStretch(1, 1)
         for widget in (QLabel("Coil"), self.coil, self._coil_text):
             coils.addWidget(widget)

@@ -94,6 +94,15 @@ def show_image(
     return layer
 
 
+def refill(layer: Image, data: np.ndarray) -> None:
+    """Put other values, real (ny, nx), into a layer of the plugin of that shape: three times quicker than new data.
+
+    Those who listen to ``layer.events.data`` are not told; emit it once the values stay.
+    """
+    layer.data[...] = data
+    layer.refresh(highlight=False, extent=False)
+
+
 def show_mask(
     viewer: Any,
     mask: np.ndarray,
@@ -129,6 +138,17 @@ def show_mask(
     layer.data = labels
     _place(layer, scale)
     return layer
+
+
+def show_points(
+    viewer: Any, points: np.ndarray, *, name: str, role: str, scale: Spacing, metadata: Mapping[str, Any] | None = None
+) -> Layer:
+    """Show points (n, axes), in pixels, as rings; those of the same role and name are replaced."""
+    remove_layer(viewer, role, name)
+    kept = {**(metadata or {}), "role": role, "name": name}
+    place = placed(scale, points.shape[1], _unit(viewer, kept))
+    look = {"face_color": "transparent", "border_color": "red", "size": 7}
+    return viewer.add_points(points, name=name, metadata={KEY: kept}, **look, **place)
 
 
 def mark_drawn(layer: Labels, metadata: Mapping[str, Any] | None = None) -> None:

@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from napari.layers import Image, Layer
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QGridLayout, QPushButton, QVBoxLayout, QWidget
 
@@ -13,9 +14,12 @@ from napari_lossguide.data.writers import write_npy
 from napari_lossguide.masks import MASKS, MaskRecipe
 from napari_lossguide.types import InvalidInput
 from napari_lossguide.widgets.boxes import ComboBox
+from napari_lossguide.widgets.fold import Folded
 from napari_lossguide.widgets.forms import ParamsForm, form_layout
 from napari_lossguide.widgets.mask_layer import MaskLayer
-from napari_lossguide.widgets.mask_previews import MaskPreviews
+from napari_lossguide.widgets.mask_previews import MaskPreviews, shown_slice
+from napari_lossguide.widgets.mask_rules import MaskRules
+from napari_lossguide.widgets.mask_sweep import MaskSweep
 from napari_lossguide.widgets.panel import LayerCombo, Panel, Sentence, heading
 from napari_lossguide.widgets.sampling import describe_sampling
 from napari_lossguide.widgets.views import kdata_of, mask_of
@@ -71,6 +75,8 @@ class MaskDock(Panel):
         self.buttons = {name: QPushButton(title) for name, (title, _) in BUTTONS.items()}
         self.previews = MaskPreviews(self, napari_viewer)
         self.layer = MaskLayer(self, napari_viewer, self._drawn_on, self._layer_removed)
+        self.rules = MaskRules(self.layer, self._parameters_mask)
+        self.sweep = MaskSweep(self, self._sweep_choice)
         self._update_timer = self.after(UPDATE_MS, self._update)
         self._clear_timer = self.after(0, self.previews.clear)
         self._build()
@@ -83,6 +89,17 @@ class MaskDock(Panel):
     def recipe(self) -> MaskRecipe:
         """The recipe of the parameters."""
         return MaskRecipe.of(self.kind.currentData(), **self.form.values())
+
+    def _parameters_mask(self) -> np.ndarray | None:
+        return None if self._kdata is None else self.recipe().make(self._kdata.image_shape)
+
+    def _sweep_choice(self) -> tuple[str, dict[str, Any], KData | None, int]:
+        index = shown_slice(self.viewer, self._kdata) if self._kdata is not None else 0
+        return self.kind.currentData(), self.form.values(), self._kdata, index
+
+    def _apply_rule(self) -> None:
+        with self.attempt():
+            self.rules.apply()
 
     def reset(self) -> None:
         """Back to the mask of the parameters."""
@@ -231,6 +248,7 @@ class MaskDock(Panel):
         self.data.layer_changed.connect(self._data_chosen)
         self.kind.currentIndexChanged.connect(self._show_form)
         self.lines.toggled.connect(self._set_lines)
+        self.rules.pressed.connect(self._apply_rule)
         actions = {
             "seed": self.next_seed,
             "reset": self.reset,
@@ -262,7 +280,9 @@ class MaskDock(Panel):
             self.body.addWidget(widget)
         self.body.addLayout(grid)
         self.body.addWidget(self.lines)
+        self.body.addWidget(Folded("Change by a rule", self.rules))
         self.body.addWidget(self.previews)
+        self.body.addWidget(Folded("Sweep over acceleration", self.sweep))
         self.body.addStretch(1)
 
 

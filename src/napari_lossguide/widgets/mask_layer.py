@@ -1,5 +1,6 @@
 """The mask's Labels layer as the Mask dock sees it: written, drawn on, renamed, removed."""
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +13,14 @@ from napari_lossguide.types import InvalidInput
 from napari_lossguide.widgets import layers
 from napari_lossguide.widgets.panel import Panel
 from napari_lossguide.widgets.sampling import complete_lines
+from napari_lossguide.widgets.soon import Soon
 from napari_lossguide.widgets.views import mask_of, mask_recipe_of
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
 NAME = "mask"
-LOOK_MS = 30
+REST = 1.0  # after a look the window has its turn for this many times as long as the look took
 
 
 class MaskLayer:
@@ -47,8 +49,10 @@ class MaskLayer:
         self.lines: str | None = None
         self._before_stroke: np.ndarray | None = None
         self._name = NAME
-        self._look_timer = panel.after(LOOK_MS, self._look)
-        self._stroke_timer = panel.after(0, self._stroke_ended)
+        self._looked, self._took = 0.0, 0.0  # when the last look ended, how long it took, in seconds
+        self._soon = Soon(panel, self._look_now)
+        self._look_timer = panel.after(0, self._look_now)
+        self._stroke_timer = Soon(panel, self._stroke_ended)
         panel.listen(viewer.layers.events.removed, self._layer_removed)
 
     def write(self, mask: np.ndarray, kdata: KData, recipe: MaskRecipe | None) -> None:
@@ -70,6 +74,13 @@ class MaskLayer:
             return None
         self._attach(layer, mask_of(layer))
         return recipe
+
+    def change(self, mask: np.ndarray) -> None:
+        """Make these the points, bool (ny, nx), as if a person had drawn them: one step of napari's undo."""
+        if self.layer is not None:
+            self._set_points(self.layer, mask)
+            self._before_stroke = mask.copy()
+            self._look_soon()
 
     def release(self) -> None:
         """Leave the layer as it is; the next `write` adds another one."""
@@ -117,13 +128,17 @@ class MaskLayer:
         after = np.asarray(layer.data) != 0
         if self.lines is not None and after.shape == before.shape:
             wanted = complete_lines(before, after, self.lines)
-            # Through the layer's own history, so that napari's undo knows it.
-            for label, points in ((1, wanted & ~after), (0, after & ~wanted)):
-                if points.any():
-                    layer.data_setitem(np.nonzero(points), label)
+            self._set_points(layer, wanted)
             after = wanted
         self._before_stroke = after
-        self._look_soon()
+        self._look()
+
+    @staticmethod
+    def _set_points(layer: Labels, wanted: np.ndarray) -> None:
+        """Through the layer's own history, so that napari's undo knows it, as one step."""
+        points = wanted != (np.asarray(layer.data) != 0)
+        if points.any():
+            layer.data_setitem(np.nonzero(points), wanted[points].astype(layer.data.dtype))
 
     def _data_set(self, event: Any = None) -> None:
         if self.layer is not None and not self._stroke_timer.isActive():
@@ -131,17 +146,30 @@ class MaskLayer:
         self._look_soon()
 
     def _look_soon(self, event: Any = None) -> None:
-        if not self._look_timer.isActive():
-            self._look_timer.start()
+        """Before the canvas is drawn; but later if the last look has only just ended, or a brush would stutter."""
+        rest = self._looked + REST * self._took - time.perf_counter()
+        if self._look_timer.isActive():
+            return
+        if rest > 0:
+            self._look_timer.start(round(1000 * rest))
+        else:
+            self._soon.start()
+
+    def _look_now(self) -> None:
+        if not self._stroke_timer.isActive():  # the end of a stroke looks itself
+            self._look()
 
     def _look(self) -> None:
         if self.layer is None or self.mask is None:
             return
+        start = time.perf_counter()
         points = np.asarray(self.layer.data) != 0
         if not np.array_equal(points, self.mask):
             self.mask = points
             layers.mark_drawn(self.layer)
             self._drawn()
+            self._looked = time.perf_counter()
+            self._took = self._looked - start
 
     def _layer_removed(self, event: Any) -> None:
         if event.value is self.layer:

@@ -8,15 +8,17 @@ from qtpy.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 
 from napari_lossguide.data.display import view
 from napari_lossguide.data.kdata import KData
+from napari_lossguide.data.zero_filled import ZeroFilled
 from napari_lossguide.masks import point_spread
 from napari_lossguide.widgets import layers
 from napari_lossguide.widgets.panel import GridBox, Panel, heading
-from napari_lossguide.widgets.views import picture_name, zero_filled
+from napari_lossguide.widgets.views import picture_name
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
 PSF_LIMITS = (-60.0, 0.0)  # dB
+TELL_MS = 200  # of rest, until others hear of new values
 PREVIEW, PSF = "mask preview", "psf"  # roles
 TITLES = {PREVIEW: "zero-filled", PSF: "point spread"}
 LABELS = {
@@ -40,6 +42,7 @@ class MaskPreviews(QWidget):
         self._kdata: KData | None = None
         self._mask: np.ndarray | None = None
         self._slice = 0
+        self._images: tuple[KData, int, ZeroFilled] | None = None
         self.boxes = {}
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -52,6 +55,7 @@ class MaskPreviews(QWidget):
             layout.addWidget(self.boxes[role])
         self.grid = GridBox(panel, viewer)
         layout.addWidget(self.grid)
+        self._tell_timer = panel.after(TELL_MS, self._tell)
         panel.listen(viewer.layers.events.removed, self._removed)
         panel.listen(viewer.dims.events.current_step, self._slice_changed)
 
@@ -72,6 +76,7 @@ class MaskPreviews(QWidget):
     def clear(self) -> None:
         """Remove the layers."""
         kdata, self._kdata, self._mask = self._kdata, None, None
+        self._images = None
         if kdata is not None:
             for role in TITLES:
                 layers.remove_layer(self._viewer, role, self._name(role, kdata))
@@ -83,12 +88,30 @@ class MaskPreviews(QWidget):
         place: dict[str, Any] = {"name": self._name(role, kdata), "role": role, "scale": kdata.spacing}
         place["metadata"] = {"simulated": kdata.simulated}
         if role == PSF:
-            decibels = view(point_spread(mask), "log-magnitude")
-            layers.show_image(self._viewer, decibels, contrast_limits=PSF_LIMITS, **place)
+            image, limits = view(point_spread(mask), "log-magnitude"), PSF_LIMITS
         else:
-            self._slice = shown_slice(self._viewer, kdata)
-            image = zero_filled(kdata, mask, self._slice)
-            layers.show_image(self._viewer, image, **place)
+            image, limits = self._zero_filled(kdata).magnitude(mask), None
+        layer = layers.find_layer(self._viewer, role, place["name"])
+        if layer is not None and layer.data.shape == image.shape and tuple(layer.scale) == kdata.spacing[1:]:
+            layers.refill(layer, image)
+            self._tell_timer.start()
+        else:
+            layers.show_image(self._viewer, image, contrast_limits=limits, **place)
+
+    def _tell(self) -> None:
+        """Now that the values stay, tell those who compute something of them."""
+        if self._kdata is not None:
+            for role in TITLES:
+                layer = layers.find_layer(self._viewer, role, self._name(role, self._kdata))
+                if layer is not None:
+                    layer.events.data(value=layer.data)
+
+    def _zero_filled(self, kdata: KData) -> ZeroFilled:
+        """What the images of the slice on the canvas are made with, kept as long as it is shown."""
+        self._slice = shown_slice(self._viewer, kdata)
+        if self._images is None or self._images[:2] != (kdata, self._slice):
+            self._images = kdata, self._slice, ZeroFilled(kdata.kspace[self._slice])
+        return self._images[2]
 
     def _name(self, role: str, kdata: KData) -> str:
         return picture_name(kdata, TITLES[role])

@@ -159,7 +159,10 @@ def _picture(
         array = rss(arrays)
     else:
         array = arrays[:, 0 if coil is None else _coil(kdata, coil)]
-    shown = unstacked(view(array, kind))
+    shown = view(array, kind)
+    if role == "kspace" and kind == "phase":  # a point that was not acquired has none; napari leaves NaN transparent
+        shown[..., ~kdata.acquired] = np.nan
+    shown = unstacked(shown)
     metadata = {
         "role": role,
         "kdata": kdata,
