@@ -50,6 +50,7 @@ class DifferenceMaps(QWidget):
         self._peak = 1.0
         self.box, self.form = QCheckBox("Difference maps"), ParamsForm(DifferenceParams)
         self.box.setChecked(True)
+        self.box.setToolTip("Show what each image differs by from the reference, below the images.")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.box)

@@ -247,6 +247,7 @@ class MaskDock(Panel):
         top.addRow("k-space", self.data)
         top.addRow("Kind", self.kind)
         self.data.setAccessibleName("k-space to sample")
+        self.data.setToolTip("The k-space that the mask is made for, and that its previews show.")
         self.kind.setAccessibleName("Kind of mask")
         place, grid = QWidget(), QGridLayout()
         self._form_place = QVBoxLayout(place)

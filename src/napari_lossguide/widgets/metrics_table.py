@@ -88,6 +88,7 @@ class MetricsTable(QTableWidget):
         self.rows: list[Row] = []
         self._sorted: tuple[int, bool] | None = None  # column, and whether it falls
         self.setAccessibleName("Metrics")
+        self.setToolTip("The best figure of each column is bold; a click on a heading sorts.")
         self.setHorizontalHeaderLabels(["Image", *(heading for heading, _, _ in COLUMNS.values())])
         for column, key in enumerate(COLUMNS, start=1):
             self.horizontalHeaderItem(column).setToolTip(HELP[key])
@@ -95,6 +96,7 @@ class MetricsTable(QTableWidget):
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.setWordWrap(False)
+        self.setTabKeyNavigation(False)  # Tab leaves the table; the arrows walk in it
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         header = self.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)

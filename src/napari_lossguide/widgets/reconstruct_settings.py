@@ -198,6 +198,7 @@ class ReconstructSettings(QWidget):
         self._facts.setWordWrap(True)
         self._facts.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._rows = rows
+        self.input.setToolTip("The k-space that is reconstructed.")
         self.mask.setToolTip("Use only these points of k-space; 'as acquired' uses all that were measured.")
         self.phase.setToolTip("Adds the phase of the image as a second layer, hidden at first.")
         self.parts.setToolTip(

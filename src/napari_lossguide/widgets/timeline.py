@@ -82,6 +82,7 @@ class Timeline(QWidget):
             self.what.addItem(title, key)
             self.what.setItemData(self.what.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
         self.where.setAccessibleName("Step looked at")
+        self.what.setToolTip(WHAT[self.what.currentData()][1])
         self.allow_branch("")
         above, below = QHBoxLayout(), QHBoxLayout()
         above.addWidget(self.slider, 1)
