@@ -30,7 +30,7 @@ from napari_lossguide.widgets.smooth import load_torch
 from napari_lossguide.widgets.timeline import Timeline
 from napari_lossguide.widgets.uncertainty_row import UncertaintyRow
 from napari_lossguide.widgets.views import held
-from napari_lossguide.widgets.worker import Errand, Job, Point, Preview
+from napari_lossguide.widgets.worker import Errand, Job, Point, Preview, watch_machine
 
 FIRST_PAINT = 100  # milliseconds for the canvas to draw the new layer before a thread takes its share of the processor
 
@@ -174,7 +174,10 @@ class ReconstructDock(Panel):
         device = self.settings.device.currentData()
         start = partial(start_reconstruction, kdata, recipe, device, self._live, history.tape)
         title = f"{method(recipe.method).title} of {kdata.name}"
-        self._job = Job(start, self._live, title=title, preview=self.panel.preview.isChecked(), parent=self)
+        watch = partial(watch_machine, self.settings.device.currentData())
+        how = {"preview": self.panel.preview.isChecked(), "watch": watch}
+        self._job = Job(start, self._live, title=title, parent=self, **how)
+        self._job.watched.connect(self.panel.show_machine)
         self._stoppers[:] = [self._job.stopper]
         self._job.noted.connect(self.panel.note)
         self._job.progressed.connect(self._show_points)

@@ -16,7 +16,7 @@ from napari_lossguide.widgets.recipe_row import RecipeRow, same_but_live
 from napari_lossguide.widgets.run_panel import RunPanel
 from napari_lossguide.widgets.sample_settings import SampleSettings, describe_samples
 from napari_lossguide.widgets.smooth import load_torch
-from napari_lossguide.widgets.worker import Job, Point, Preview
+from napari_lossguide.widgets.worker import Job, Point, Preview, watch_machine
 
 if TYPE_CHECKING:
     from napari_lossguide.recon.result import Progress
@@ -55,7 +55,7 @@ class SampleDock(Panel):
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
         self._viewer = napari_viewer
-        self.settings, self.panel = SampleSettings(), RunPanel()
+        self.settings, self.panel = SampleSettings(), RunPanel(plotted=False)
         self._job: Job | None = None
         self._live: Live | None = None
         self._running: Recipe | None = None
@@ -115,7 +115,10 @@ class SampleDock(Panel):
         self._running, self._live = recipe, Live(recipe.changes)
         start = partial(start_sampling, recipe, self.settings.device.currentData(), self._live)
         title = describe_samples(recipe)
-        self._job = Job(start, self._live, title=title, preview=self.panel.preview.isChecked(), parent=self)
+        watch = partial(watch_machine, self.settings.device.currentData())
+        how = {"preview": self.panel.preview.isChecked(), "watch": watch}
+        self._job = Job(start, self._live, title=title, parent=self, **how)
+        self._job.watched.connect(self.panel.show_machine)
         self._stoppers[:] = [self._job.stopper]
         self._job.noted.connect(self.panel.note)
         self._job.progressed.connect(self._show_points)
@@ -123,7 +126,6 @@ class SampleDock(Panel):
         self._job.ended.connect(self._end)
         self.settings.set_running(True)
         self.panel.begin("Starting…")
-        self.panel.curve.hide()  # there are no data to come near to
         self._job.start()
 
     def _show_points(self, points: list[Point]) -> None:
