@@ -19,6 +19,7 @@ from napari_lossguide.recon.result import Progress, Result
 from napari_lossguide.recon.tape import Tape
 from napari_lossguide.types import InvalidInput
 from napari_lossguide.widgets import layers
+from napari_lossguide.widgets.autosave import Autosave
 from napari_lossguide.widgets.failure import Failure
 from napari_lossguide.widgets.history import History
 from napari_lossguide.widgets.panel import Panel
@@ -26,6 +27,7 @@ from napari_lossguide.widgets.recipe_row import RecipeRow, same_but_live
 from napari_lossguide.widgets.reconstruct_settings import ReconstructSettings
 from napari_lossguide.widgets.result_layers import PREVIEW, RunPreview, show_parts, show_result, summary
 from napari_lossguide.widgets.run_panel import RunPanel
+from napari_lossguide.widgets.settings import MB, read_settings
 from napari_lossguide.widgets.smooth import load_torch
 from napari_lossguide.widgets.timeline import Timeline
 from napari_lossguide.widgets.uncertainty_row import UncertaintyRow
@@ -78,6 +80,8 @@ class ReconstructDock(Panel):
         self.uncertainty = UncertaintyRow(napari_viewer, self.attempt)
         self._parts = Errand(self)
         self._parts.ended.connect(self._show_parts)
+        self._set = read_settings()
+        self._autosave = Autosave(partial(self.status.show_text, colour="error"), self)
         self._job: Job | None = None
         self._live: Live | None = None
         self._preview: RunPreview | None = None
@@ -103,7 +107,9 @@ class ReconstructDock(Panel):
         """Run what the form says."""
         if not self.running:
             with self.attempt():
-                self._begin(History(self.settings.kdata(), self.settings.points(), self.settings.recipe()))
+                self._set = read_settings()
+                tape = Tape(self._set.recording_memory * MB, self._set.place("recordings"))
+                self._begin(History(self.settings.kdata(), self.settings.points(), self.settings.recipe(), tape))
 
     def branch(self, step: int) -> None:
         """Go on from a step of the last run, or of the paused one, with the live knobs as they are now."""
@@ -175,7 +181,7 @@ class ReconstructDock(Panel):
         start = partial(start_reconstruction, kdata, recipe, device, self._live, history.tape)
         title = f"{method(recipe.method).title} of {kdata.name}"
         watch = partial(watch_machine, self.settings.device.currentData())
-        how = {"preview": self.panel.preview.isChecked(), "watch": watch}
+        how = {"preview": self.panel.preview.isChecked(), "watch": watch, "rate": self._set.preview_rate}
         self._job = Job(start, self._live, title=title, parent=self, **how)
         self._job.watched.connect(self.panel.show_machine)
         self._stoppers[:] = [self._job.stopper]
@@ -262,6 +268,7 @@ class ReconstructDock(Panel):
         self.panel.where.setText("Done")
         self.status.setToolTip("")
         self.status.show_text(summary(result))
+        self._autosave.keep(result, held(top)["name"], self._set)
 
     def _show_parts(self, outcome: tuple[Parts, str, KData] | Failure) -> None:
         with self.attempt():

@@ -22,6 +22,7 @@ from napari_lossguide.widgets.method_form import Fold, MethodForm
 from napari_lossguide.widgets.optional_layer import OptionalLayerCombo
 from napari_lossguide.widgets.panel import LayerCombo, Panel
 from napari_lossguide.widgets.prior_choice import PriorChoice
+from napari_lossguide.widgets.settings import read_settings
 from napari_lossguide.widgets.views import kdata_of, mask_of, mask_recipe_of, role_of
 
 DEVICES = {"auto": "auto (GPU if there is one)", "cpu": "CPU", "cuda": "NVIDIA GPU (cuda)", "mps": "Apple GPU (mps)"}
@@ -218,6 +219,7 @@ class ReconstructSettings(QWidget):
 
     def _device_row(self) -> QWidget:
         row = QWidget()
+        self.device.setCurrentIndex(self.device.findData(read_settings().device))
         self.device.setAccessibleName("Device")
         self.device.setToolTip("Where the network runs; checked when the run starts.")
         form_layout(row).addRow("Device", self.device)
