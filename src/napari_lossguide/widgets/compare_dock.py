@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 from napari_lossguide.widgets.difference_maps import ROLE, DifferenceMaps, magnitude
 from napari_lossguide.widgets.failure import Failure
 from napari_lossguide.widgets.forms import form_layout
+from napari_lossguide.widgets.keys import MAIN, give_key
 from napari_lossguide.widgets.metrics_table import MetricsTable, Row, as_csv, measure
 from napari_lossguide.widgets.optional_layer import OptionalLayerCombo
 from napari_lossguide.widgets.panel import Panel, heading
@@ -204,6 +205,7 @@ class CompareDock(Panel):
     def _build(self) -> None:
         self.toggle.setCheckable(True)
         self.toggle.setToolTip("Show the ticked images and the reference in a grid, with linked views and contrast.")
+        give_key(self, self.toggle, MAIN)
         self.truth.setToolTip("Show the true image of a simulation, or that of the full scan, and compare with it.")
         self.reference.setAccessibleName("Reference")
         self.reference.setToolTip("The image that differences and figures of merit are taken against.")

@@ -14,6 +14,7 @@ from napari_lossguide.masks import MASKS, MaskRecipe
 from napari_lossguide.types import InvalidInput
 from napari_lossguide.widgets.boxes import ComboBox
 from napari_lossguide.widgets.forms import ParamsForm, form_layout
+from napari_lossguide.widgets.keys import MAIN, give_key
 from napari_lossguide.widgets.mask_layer import MaskLayer
 from napari_lossguide.widgets.mask_previews import MaskPreviews
 from napari_lossguide.widgets.panel import LayerCombo, Panel, Sentence, heading
@@ -256,6 +257,7 @@ class MaskDock(Panel):
         for index, (name, (_, tip)) in enumerate(BUTTONS.items()):
             self.buttons[name].setToolTip(tip)
             grid.addWidget(self.buttons[name], index // 2, index % 2)
+        give_key(self, self.buttons["seed"], MAIN)
         self.lines.setToolTip("Drawing on the mask acquires or skips whole lines along the readout, as a scanner does.")
         self.body.addWidget(heading("Mask"))
         self.body.addLayout(top)

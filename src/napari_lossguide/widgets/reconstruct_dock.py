@@ -22,6 +22,7 @@ from napari_lossguide.widgets import layers
 from napari_lossguide.widgets.autosave import Autosave
 from napari_lossguide.widgets.failure import Failure
 from napari_lossguide.widgets.history import History
+from napari_lossguide.widgets.keys import BRANCH, give_key
 from napari_lossguide.widgets.panel import Panel
 from napari_lossguide.widgets.recipe_row import RecipeRow, same_but_live
 from napari_lossguide.widgets.reconstruct_settings import ReconstructSettings
@@ -310,13 +311,16 @@ class ReconstructDock(Panel):
 
     def _build(self) -> None:
         self.body.addWidget(self.settings)
-        self.body.addWidget(RecipeRow(self.recipe, self.load_recipe, self.status.show_text, self.attempt))
+        self.recipes = RecipeRow(self.recipe, self.load_recipe, self.status.show_text, self.attempt)
+        self.body.addWidget(self.recipes)
         self.body.addStretch(1)
         self.layout().insertWidget(1, self.panel)
         self.layout().insertWidget(2, self.timeline)
         self.layout().insertWidget(3, self.uncertainty)
         self.listen(self._viewer.events.theme, self._follow_theme)
         self._follow_theme()
+        give_key(self, self.timeline.button, BRANCH)
+        self.panel.give_keys(self)
         self.panel.run.connect(self.start)
         self.panel.cancel.connect(self.cancel)
         self.panel.paused.connect(self._pause)

@@ -2,10 +2,14 @@
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Literal
 
 from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import (
+    QAbstractSpinBox,
+    QApplication,
     QCheckBox,
     QHBoxLayout,
     QLabel,
@@ -19,6 +23,7 @@ from superqt import QElidingLabel
 
 from napari_lossguide.recon.live import Change
 from napari_lossguide.widgets.curve import Curve
+from napari_lossguide.widgets.keys import CANCEL, MAIN, PAUSE, give_key, with_key
 from napari_lossguide.widgets.worker import Point
 
 State = Literal["idle", "running", "cancelling"]
@@ -132,6 +137,26 @@ class RunPanel(QWidget):
         left = self._clock.left(last.step, last.total)
         elapsed = clock(self._clock.elapsed())
         self.times.setText(elapsed if left is None else f"{elapsed} · {clock(left)} left")
+
+    def give_keys(self, dock: QWidget) -> None:
+        """Run, pause and cancel by keys while the keyboard is in the dock."""
+        self._dock_keys = [give_key(dock, self.pause, PAUSE)]
+        shown = self.button.toolTip()
+        for keys, idle in ((MAIN, True), (CANCEL, False)):
+            key = QShortcut(QKeySequence(keys), dock)
+            key.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            key.activated.connect(partial(self._press, idle))
+            self._dock_keys.append(key)
+        self.button.setToolTip(with_key(with_key(shown, MAIN), CANCEL))
+
+    def _press(self, idle: bool) -> None:
+        """Ctrl+Return never cancels and Ctrl+. never starts, whatever the button would do now."""
+        focused = QApplication.focusWidget()
+        if isinstance(focused, QAbstractSpinBox):
+            focused.interpretText()  # a number that is being typed counts
+        if (self.state == "idle") == idle:
+            self.button.setFocus()  # what has the keyboard now may be disabled by the run
+            self.button.click()
 
     def show_machine(self, text: str) -> None:
         """Say what the run computes with and how much memory is in use."""

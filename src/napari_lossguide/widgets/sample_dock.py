@@ -201,6 +201,7 @@ class SampleDock(Panel):
         self.body.addStretch(1)
         self.layout().insertWidget(1, self.panel)
         self.panel.button.setToolTip("Draw the images; during a run: stop it.")
+        self.panel.give_keys(self)
         self.panel.run.connect(self.start)
         self.panel.cancel.connect(self.cancel)
         self.panel.paused.connect(self._pause)

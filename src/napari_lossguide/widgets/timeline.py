@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSlider, QVBoxLayout, QWidget
 
 from napari_lossguide.widgets.boxes import ComboBox
+from napari_lossguide.widgets.keys import BRANCH, with_key
 
 if TYPE_CHECKING:
     from napari_lossguide.recon.tape import Frame
@@ -67,15 +69,22 @@ class Timeline(QWidget):
     def allow_branch(self, why_not: str) -> None:
         """Offer the branch, or say why there is none."""
         self.button.setEnabled(not why_not)
-        self.button.setToolTip(
+        tip = (
             why_not
             or "Go on from this step with the live knobs as they are set now. The steps before come from the recording "
             "and cost nothing; the branch becomes a result of its own, and its recipe repeats it bit by bit."
         )
+        self.button.setToolTip(with_key(tip, BRANCH))
 
     def _build(self) -> None:
         self.slider.setAccessibleName("Timeline")
-        self.slider.setToolTip("Look at any step of the last run again, in the layer 'Timeline'.")
+        self.slider.setToolTip(
+            "Look at any step of the last run again, in the layer 'Timeline'. [←] and [→] go by a step, [Page Up] and "
+            "[Page Down] by five; [Space] changes between the estimate and the noisy state."
+        )
+        blink = QShortcut(QKeySequence("Space"), self.slider)
+        blink.setContext(Qt.ShortcutContext.WidgetShortcut)
+        blink.activated.connect(lambda: self.what.setCurrentIndex((self.what.currentIndex() + 1) % self.what.count()))
         self.slider.setPageStep(5)
         self.what.setAccessibleName("Timeline shows")
         for key, (title, tip) in WHAT.items():
