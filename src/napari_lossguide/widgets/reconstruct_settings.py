@@ -164,7 +164,11 @@ class ReconstructSettings(QWidget):
     def show_facts(self) -> None:
         """Say what the input and the mask amount to."""
         kdata = self._kdata()
-        self._facts.setText("Open a file or sample data." if kdata is None else facts(kdata, self.mask.layer))
+        self._facts.setText(
+            "Open a file or sample data; Plugins > napari-lossguide > Getting started shows the way."
+            if kdata is None
+            else facts(kdata, self.mask.layer)
+        )
 
     def _kdata(self) -> KData | None:
         return None if self.input.layer is None else kdata_of(self.input.layer)
