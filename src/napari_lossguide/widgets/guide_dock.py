@@ -7,7 +7,7 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton
 
 from napari_lossguide.widgets import difference_maps
 from napari_lossguide.widgets.boxes import ComboBox
-from napari_lossguide.widgets.panel import Panel, Sentence, heading
+from napari_lossguide.widgets.panel import Panel, heading
 from napari_lossguide.widgets.reconstruct_dock import ReconstructDock
 from napari_lossguide.widgets.views import kdata_of, role_of
 
@@ -133,8 +133,8 @@ class GuideDock(Panel):
         self.lesson.setToolTip("Sample data that are made here; the template needs the package nilearn.")
         for step, (title, text, button, tip) in STEPS.items():
             self.body.addLayout(self._row(step, title))
-            about = Sentence(title)
-            about.show_text(text)
+            about = QLabel(text)
+            about.setWordWrap(True)
             self.body.addWidget(about)
             if step == "sample":
                 self.body.addWidget(self.lesson)
