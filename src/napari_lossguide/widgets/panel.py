@@ -12,7 +12,7 @@ from weakref import WeakMethod
 from napari.layers import Layer
 from napari.settings import get_settings
 from napari.utils.theme import get_theme
-from qtpy.QtCore import QPoint, QSize, Qt, QTimer, Signal
+from qtpy.QtCore import QEvent, QPoint, QSize, Qt, QTimer, Signal
 from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import QApplication, QCheckBox, QFrame, QLabel, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
@@ -35,7 +35,7 @@ class Sentence(QLabel):
         )
         self.setTextFormat(Qt.TextFormat.PlainText)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self._shown = ""
+        self._shown = self._colour = ""
         self.hide()
 
     def sizeHint(self) -> QSize:
@@ -52,6 +52,14 @@ class Sentence(QLabel):
         super().resizeEvent(event)
         self.updateGeometry()
 
+    def changeEvent(self, event: QEvent) -> None:
+        """Take the ground's colour from another theme; napari changes the style of everything then."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.StyleChange and getattr(self, "_colour", ""):
+            ground = _badge(self._colour)
+            if ground != self.styleSheet():
+                self.setStyleSheet(ground)
+
     @property
     def sentence(self) -> str:
         """What was given to `show_text`."""
@@ -59,7 +67,7 @@ class Sentence(QLabel):
 
     def show_text(self, text: str, *, colour: str = "") -> None:
         """Show a text, on a ground of the theme's colour ``"error"`` or ``"warning"`` if named."""
-        self._shown = text
+        self._shown, self._colour = text, colour
         self.setText(_breakable(text))
         self.setStyleSheet(_badge(colour) if colour else "")
         self.setVisible(bool(text))
