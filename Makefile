@@ -2,13 +2,14 @@
 # make demo      napari with the plugin: a simulated acquisition, reconstructed live and compared
 # make test      static checks and all tests
 # make lint      static checks only
+# make test-pyqt6   the tests of the docks with PyQt6 in the place of PySide6, in .venv-pyqt6
 # make format    let ruff put the sources in order
 # PYTHON=...     the interpreter that makes the environment (3.11 or newer)
 
 PYTHON ?= python3
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := install
-.PHONY: install demo test lint format clean
+.PHONY: install demo test test-pyqt6 lint format clean
 
 ifeq ($(OS),Windows_NT)
 SYSTEM := Windows
@@ -49,6 +50,9 @@ demo: install
 test:
 	@.ci/tests
 
+test-pyqt6:
+	@.ci/tests-pyqt6
+
 lint: install
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -61,4 +65,4 @@ format: install
 	$(BIN)/ruff format
 
 clean:
-	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache dist build
+	rm -rf .venv .venv-pyqt6 .pytest_cache .ruff_cache .mypy_cache dist build

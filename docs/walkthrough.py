@@ -216,7 +216,7 @@ def first(folder: Path, steps: int) -> None:
     compare(walk)
     walk.dock("Reconstruct")
     with mock.patch.object(QFileDialog, "getSaveFileName", return_value=(str(folder / RECIPE), "")):
-        dock.recipe_row.ask_and_save()
+        dock.recipes.ask_and_save()
     walk.take("saved")
     image = result_of(walk.results()[1])
     (folder / IMAGE).write_text(json.dumps({"image": image.provenance["image_sha256"]}))
@@ -229,7 +229,7 @@ def second(folder: Path) -> None:
     walk.viewer.open_sample(PLUGIN, SAMPLE)
     dock = walk.dock("Reconstruct")
     with mock.patch.object(QFileDialog, "getOpenFileName", return_value=(str(folder / RECIPE), "")):
-        dock.recipe_row.ask_and_load()
+        dock.recipes.ask_and_load()
     dock.settings.device.setCurrentIndex(dock.settings.device.findData("cpu"))
     walk.take("loaded")
     dock.panel.button.click()

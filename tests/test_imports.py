@@ -129,8 +129,21 @@ def test_the_manifest_is_valid_and_every_name_in_it_exists() -> None:
     manifest = PluginManifest.from_file(MANIFEST)
     manifest.validate_imports()
     widgets = {w.display_name for w in manifest.contributions.widgets or []}
-    assert widgets == {"K-space", "Mask", "Reconstruct", "Compare", "Sample the prior", "Sweep"}
-    assert {s.key for s in manifest.contributions.sample_data or []} == {"phantom", "template", "sigpy_brain"}
+    assert widgets == {
+        "K-space",
+        "Mask",
+        "Reconstruct",
+        "Compare",
+        "Sample the prior",
+        "Sweep",
+        "Getting started",
+    }
+    assert {s.key for s in manifest.contributions.sample_data or []} == {
+        "phantom",
+        "template",
+        "sigpy_brain",
+        *(f"lesson_{number}" for number in range(1, 6)),
+    }
 
 
 def test_napari_finds_the_plugin() -> None:

@@ -125,7 +125,7 @@ def test_sample_template_has_its_spacing():
 
 
 def test_sample_brain_goes_through_the_download(monkeypatch, kspace):
-    def offline():
+    def offline(cache):
         raise InvalidInput("no network")
 
     monkeypatch.setattr(samples, "sigpy_brain", offline)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import secrets
 import tempfile
 import zipfile
 import zlib
@@ -13,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_lossguide.data.writers import write_bytes
 from napari_lossguide.types import InvalidInput
 
 # What NumPy and zipfile raise on damaged files.
@@ -106,11 +105,4 @@ def write_text(path: Path, text: str) -> None:
     InvalidInput
         If it cannot be written.
     """
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
-    except OSError as error:
-        raise InvalidInput(f"{path} could not be written: {error.strerror or error}.") from error
-    finally:
-        part.unlink(missing_ok=True)
+    write_bytes(path, text.encode("utf-8"))

@@ -88,6 +88,62 @@ def template() -> KData:
     )
 
 
+def lesson_phantom() -> KData:
+    """Shepp-Logan phantom, 128 x 128, one coil, no phase, little noise: the simplest acquisition there is."""
+    return simulate(shepp_logan(128), noise_std=0.005, name="Lesson 1", source="simulation: Shepp-Logan phantom")
+
+
+def lesson_brain() -> KData:
+    """One slice of the MNI152 template with 8 coils; raises what `template` raises."""
+    return replace(template().select(1), name="Lesson 2")
+
+
+def lesson_spikes() -> KData:
+    """The phantom with 4 coils, much noise, and spikes: single points that are far too large, as of a loose contact."""
+    clean = simulate(
+        shepp_logan(128), n_coils=4, noise_std=0.08, name="Lesson 3", source="simulation: phantom, noise, spikes"
+    )
+    kspace, rng = clean.kspace.copy(), np.random.default_rng(3)
+    for _ in range(3):
+        y, x = rng.integers(20, 108, 2)
+        kspace[..., y, x] += 0.3 * np.abs(kspace).max()
+    return replace(clean, kspace=kspace)
+
+
+def lesson_scan() -> KData:
+    """The phantom with 8 coils and phase, as a scanner would give it: no true image, no maps, no noise level."""
+    shape = (128, 128)
+    known = simulate(
+        shepp_logan(shape[0]),
+        n_coils=8,
+        noise_std=0.02,
+        phase=smooth_phase(shape, seed=4),
+        name="Lesson 4",
+        source="simulation: phantom, 8 coils, nothing known",
+    )
+    return replace(known, reference=None, maps=None, noise_std=None)
+
+
+def lesson_stack() -> KData:
+    """Five slices of 4 coils, 5 mm apart: the phantom grows smaller from slice to slice, as a head does upwards."""
+    whole = shepp_logan(128)
+    grid = 2 * np.arange(128) / 127 - 1
+    slices = []
+    for size in (1.0, 0.95, 0.88, 0.78, 0.64):
+        index = np.rint((grid / size + 1) / 2 * 127).astype(int)
+        inside = (index >= 0) & (index < 128)
+        index = index.clip(0, 127)
+        slices.append(whole[np.ix_(index, index)] * np.outer(inside, inside))
+    return simulate(
+        np.stack(slices),
+        n_coils=4,
+        noise_std=0.01,
+        spacing=(5.0, 1.0, 1.0),
+        name="Lesson 5",
+        source="simulation: phantom, 5 slices, 4 coils",
+    )
+
+
 def sigpy_brain(
     url: str = SIGPY_BRAIN_URL, cache: str | os.PathLike[str] | None = None, sha256: str = SIGPY_BRAIN_SHA256
 ) -> KData:

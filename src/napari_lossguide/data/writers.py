@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -11,6 +12,9 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from napari_lossguide.types import InvalidInput
+
+WINDOWS = os.name == "nt"
+PATIENCE = 2.0  # seconds for a scanner to let go of a file
 
 
 def write_npz(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray | str]) -> Path:
@@ -46,6 +50,27 @@ def write_bytes(path: str | os.PathLike[str], content: bytes) -> Path:
     return _replace(path, lambda file: file.write(content))
 
 
+def move_over(part: Path, target: Path) -> None:
+    """Rename a file over another one, which may be there.
+
+    Windows refuses while another program has either of them open; virus scanners and indexers do for a moment.
+
+    Raises
+    ------
+    OSError
+        If it is still refused after `PATIENCE` seconds.
+    """
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            os.replace(part, target)
+            return
+        except PermissionError:
+            if not WINDOWS or time.monotonic() > end:
+                raise
+            time.sleep(0.05)
+
+
 def _plain(name: str, array: np.ndarray | str) -> np.ndarray:
     array = np.asarray(array)
     if array.dtype.hasobject:
@@ -56,7 +81,7 @@ def _plain(name: str, array: np.ndarray | str) -> np.ndarray:
 def _replace(path: str | os.PathLike[str], write: Callable[[BinaryIO], object]) -> Path:
     """Write to a new file in the same folder and rename it over the target: a rename cannot stop half-way."""
     target = Path(path).resolve()
-    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    part = target.with_name(f".{secrets.token_hex(8)}.part")  # short: the target's name may be as long as names can be
     try:
         try:
             with open(part, "xb") as file:
@@ -64,11 +89,13 @@ def _replace(path: str | os.PathLike[str], write: Callable[[BinaryIO], object]) 
                 file.flush()
                 # Some file systems only notice here that the disk is full.
                 os.fsync(file.fileno())
-            os.replace(part, target)
+            move_over(part, target)
         finally:
             part.unlink(missing_ok=True)
     except OSError as error:
         # NumPy reports a short write without the system's reason.
         reason = error.strerror or f"the disk may be full ({error})"
+        if isinstance(error, PermissionError) and target.is_file():
+            reason += "; another program may have it open"
         raise InvalidInput(f"{path} could not be written: {reason}.") from error
     return Path(path)

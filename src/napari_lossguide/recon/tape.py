@@ -12,6 +12,7 @@ import tempfile
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,10 +33,11 @@ class Store:
     Parameters
     ----------
     memory : bytes in memory.
+    folder : of the file; the system's for temporary files when absent.
     """
 
-    def __init__(self, memory: int = MEMORY) -> None:
-        self.left = memory
+    def __init__(self, memory: int = MEMORY, folder: Path | None = None) -> None:
+        self.left, self.folder = memory, folder
         self.kept: list[NDArray[Any] | tuple[int, tuple[int, ...], np.dtype[Any]]] = []
         self.file: Any = None
         self.lock = threading.Lock()
@@ -58,7 +60,7 @@ class Store:
             self.kept.append(array)
         else:
             if self.file is None:
-                self.file = tempfile.TemporaryFile(prefix="lossguide-tape-")  # noqa: SIM115 (it ends with the store)
+                self.file = tempfile.TemporaryFile(prefix="lossguide-tape-", dir=self.folder)  # noqa: SIM115 (it ends with the store)
             place = self.file.seek(0, 2)
             self.file.write(array.data)
             self.kept.append((place, array.shape, array.dtype))
@@ -110,11 +112,11 @@ class Tape:
 
     Parameters
     ----------
-    memory : bytes in memory, of a tape that begins anew.
+    memory, folder : of the store of a tape that begins anew.
     """
 
-    def __init__(self, memory: int = MEMORY) -> None:
-        self.store = Store(memory)
+    def __init__(self, memory: int = MEMORY, folder: Path | None = None) -> None:
+        self.store = Store(memory, folder)
         self.answers: list[Answer] = []
         self.frames: list[Frame] = []
         self.position = self.known = 0

@@ -7,7 +7,7 @@ from typing import Any
 from napari.layers import Image, Layer, Shapes
 from napari.utils.theme import get_theme
 from qtpy.QtCore import QEvent
-from qtpy.QtWidgets import QHBoxLayout, QPushButton, QTabWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QTabWidget
 
 from napari_lossguide.widgets.difference_maps import NO_REFERENCE, DifferenceMaps
 from napari_lossguide.widgets.figures_page import FiguresPage
@@ -204,6 +204,7 @@ class CompareDock(Panel):
     def _build(self) -> None:
         self.truth.setToolTip("Show the true image of a simulation, or that of the full scan, and compare with it.")
         self.reference.setAccessibleName("Reference")
+        self.reference.setToolTip("The image that differences and figures of merit are taken against.")
         self.region.setAccessibleName("Region of interest")
         self.region.setToolTip(
             "Take the figures of merit inside a Shapes layer (rectangles, ellipses, polygons) or a Labels layer, as it "
@@ -214,7 +215,9 @@ class CompareDock(Panel):
         row.addWidget(self.reference, 1)
         row.addWidget(self.truth)
         rows = form_layout()
-        rows.addRow("Reference", row)
+        label = QLabel("Reference")
+        label.setBuddy(self.reference)
+        rows.addRow(label, row)
         rows.addRow("Region", self.region)
         self.body.addLayout(rows)
         for title, page, tip in (

@@ -49,8 +49,8 @@ class Curve(QWidget):
         self.clear()
 
     def sizeHint(self) -> QSize:
-        """Prefer a flat plot."""
-        return QSize(300, 180)
+        """Prefer a flat plot, flatter in a low window."""
+        return QSize(300, min(max(self.window().height() // 6, 110), 180))
 
     def clear(self) -> None:
         """Forget the run."""
@@ -88,8 +88,9 @@ class Curve(QWidget):
         self._draw_marks()
 
     def _build(self) -> None:
-        self._plot.setMinimumHeight(100)
+        self._plot.setMinimumHeight(80)
         self._plot.setMenuEnabled(False)
+        self._plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # there is nothing in it that a key could do
         self._plot.hideButtons()
         self._plot.setAccessibleName("Convergence curve")
         self._plot.addItem(self._marks)

@@ -156,6 +156,7 @@ def collapsible(title: str, content: QWidget, *, expanded: bool = False) -> QCol
     # The arrow is text, for superqt's own is black in every theme; napari paints checked buttons in its loudest colour.
     fold.toggleButton().setStyleSheet("text-align: left; padding: 2px; border: none; background: transparent")
     fold.toggleButton().setAccessibleName(title)
+    fold.toggleButton().setToolTip(f"Show or hide: {title}.")
     fold.toggled.connect(lambda open_: fold.setText(f"{'▾' if open_ else '▸'} {title}"))
     fold.setText(f"▸ {title}")
     if expanded:

@@ -15,6 +15,7 @@ from napari_lossguide.data.writers import write_npy, write_npz
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.recon.uncertainty import spread_note
 from napari_lossguide.types import InvalidInput
+from napari_lossguide.widgets.settings import read_settings
 from napari_lossguide.widgets.views import (
     KEY,
     SAYS_LITTLE,
@@ -90,7 +91,7 @@ def sample_template() -> list[LayerData]:
 
 def sample_sigpy_brain() -> list[LayerData]:
     """SigPy tutorial's brain, really measured with 8 coils; fetched on first use."""
-    return kspace_layers(samples.sigpy_brain())
+    return kspace_layers(samples.sigpy_brain(cache=read_settings().place("downloads")))
 
 
 def kspace_layers(kdata: KData) -> list[LayerData]:

@@ -13,6 +13,7 @@ from napari_lossguide.widgets.artefact_tools import NoiseTools, SpikeTools
 from napari_lossguide.widgets.boxes import ComboBox
 from napari_lossguide.widgets.fold import Folded
 from napari_lossguide.widgets.forms import ParamsForm, collapsible, form_layout
+from napari_lossguide.widgets.keys import MAIN, give_key
 from napari_lossguide.widgets.kspace_view import KSpaceView
 from napari_lossguide.widgets.panel import LayerCombo, Panel, heading
 from napari_lossguide.widgets.pixels import take_pixels
@@ -134,9 +135,12 @@ class KSpaceDock(Panel):
     def _build(self) -> None:
         self.open_button.setToolTip("NumPy .npy or .npz, or fastMRI .h5.")
         self.transform_button.setToolTip("Fourier transform of the chosen layer, as the simulated acquisition sees it.")
+        give_key(self, self.transform_button, MAIN)
         self.source.setAccessibleName("Source layer")
         self.slices.addItems(["current slice", "all slices"])
+        self.source.setToolTip("The image that becomes k-space, or k-space that is there already, to look at.")
         self.slices.setAccessibleName("Slices to transform")
+        self.slices.setToolTip("Transform the slice that is shown, or the whole stack.")
         self._source_form = form_layout()
         self._source_form.addRow("Layer", self.source)
         self._source_form.addRow("Slices", self.slices)

@@ -16,6 +16,7 @@ from napari_lossguide.types import InvalidInput
 from napari_lossguide.widgets.boxes import ComboBox
 from napari_lossguide.widgets.fold import Folded
 from napari_lossguide.widgets.forms import ParamsForm, form_layout
+from napari_lossguide.widgets.keys import MAIN, give_key
 from napari_lossguide.widgets.mask_layer import MaskLayer
 from napari_lossguide.widgets.mask_previews import MaskPreviews, shown_slice
 from napari_lossguide.widgets.mask_rules import MaskRules
@@ -265,6 +266,7 @@ class MaskDock(Panel):
         top.addRow("k-space", self.data)
         top.addRow("Kind", self.kind)
         self.data.setAccessibleName("k-space to sample")
+        self.data.setToolTip("The k-space that the mask is made for, and that its previews show.")
         self.kind.setAccessibleName("Kind of mask")
         place, grid = QWidget(), QGridLayout()
         self._form_place = QVBoxLayout(place)
@@ -273,6 +275,7 @@ class MaskDock(Panel):
         for index, (name, (_, tip)) in enumerate(BUTTONS.items()):
             self.buttons[name].setToolTip(tip)
             grid.addWidget(self.buttons[name], index // 2, index % 2)
+        give_key(self, self.buttons["seed"], MAIN)
         self.lines.setToolTip("Drawing on the mask acquires or skips whole lines along the readout, as a scanner does.")
         self.body.addWidget(heading("Mask"))
         self.body.addLayout(top)

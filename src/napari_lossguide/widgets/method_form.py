@@ -143,6 +143,7 @@ class Fold(QWidget):
         super().__init__()
         self.button, self._content = QToolButton(), QWidget()
         self.button.setText(title)
+        self.button.setToolTip(f"Show or hide: {title}.")
         self.button.setCheckable(True)
         self.button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.button.toggled.connect(self._fold)

@@ -121,11 +121,13 @@ class MetricsTable(QTableWidget):
         self._sorted: tuple[int, bool] | None = None  # column, and whether it falls
         self._referred = True
         self.setAccessibleName("Metrics")
+        self.setToolTip("The best figure of each column is bold; a click on a heading sorts.")
         self.setHorizontalHeaderLabels(["Image", *(heading for heading, _, _ in COLUMNS.values())])
         self.verticalHeader().hide()
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.setWordWrap(False)
+        self.setTabKeyNavigation(False)  # Tab leaves the table; the arrows walk in it
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         header = self.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)

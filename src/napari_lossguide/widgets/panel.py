@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from types import MethodType
@@ -12,7 +12,7 @@ from weakref import WeakMethod
 from napari.layers import Layer
 from napari.settings import get_settings
 from napari.utils.theme import get_theme
-from qtpy.QtCore import QEvent, QSize, Qt, QTimer, Signal
+from qtpy.QtCore import QEvent, QPoint, QSize, Qt, QTimer, Signal
 from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import QApplication, QCheckBox, QFrame, QLabel, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
@@ -35,7 +35,7 @@ class Sentence(QLabel):
         )
         self.setTextFormat(Qt.TextFormat.PlainText)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self._shown = ""
+        self._shown = self._colour = ""
         self.hide()
 
     def sizeHint(self) -> QSize:
@@ -52,6 +52,14 @@ class Sentence(QLabel):
         super().resizeEvent(event)
         self.updateGeometry()
 
+    def changeEvent(self, event: QEvent) -> None:
+        """Take the ground's colour from another theme; napari changes the style of everything then."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.StyleChange and getattr(self, "_colour", ""):
+            ground = _badge(self._colour)
+            if ground != self.styleSheet():
+                self.setStyleSheet(ground)
+
     @property
     def sentence(self) -> str:
         """What was given to `show_text`."""
@@ -59,7 +67,7 @@ class Sentence(QLabel):
 
     def show_text(self, text: str, *, colour: str = "") -> None:
         """Show a text, on a ground of the theme's colour ``"error"`` or ``"warning"`` if named."""
-        self._shown = text
+        self._shown, self._colour = text, colour
         self.setText(_breakable(text))
         self.setStyleSheet(_badge(colour) if colour else "")
         self.setVisible(bool(text))
@@ -85,9 +93,9 @@ class Panel(QWidget):
         self.body = QVBoxLayout(content)
         self.body.setContentsMargins(8, 8, 8, 4)
         self.body.setSpacing(8)
-        area = Column()
-        area.setWidget(content)
-        outer.addWidget(area, 1)
+        self._area = Column()
+        self._area.setWidget(content)
+        outer.addWidget(self._area, 1)
         self.status = Sentence("Status")
         below = QVBoxLayout()
         below.setContentsMargins(8, 0, 8, 4)
@@ -97,6 +105,39 @@ class Panel(QWidget):
     def sizeHint(self) -> QSize:
         """Wide enough for a label and a number."""
         return QSize(320, 560)
+
+    def focusNextPrevChild(self, following: bool) -> bool:  # noqa: N802 (the name is Qt's)
+        """Tab goes through the controls as they are read, in whatever order they were made, and out of the dock."""
+        stops, focused = self._stops(), self.focusWidget()
+        at = next((i for i, w in enumerate(stops) if w is focused or w.isAncestorOf(focused)), None)
+        if at is None:
+            return bool(super().focusNextPrevChild(following))
+        target = at + (1 if following else -1)
+        inside = 0 <= target < len(stops)
+        widget = stops[target] if inside else self._outside(following) or stops[0 if following else -1]
+        widget.setFocus(Qt.FocusReason.TabFocusReason if following else Qt.FocusReason.BacktabFocusReason)
+        if self.body.parentWidget().isAncestorOf(widget):
+            self._area.ensureWidgetVisible(widget)
+        return True
+
+    def _stops(self) -> list[QWidget]:
+        """Where Tab stops, from top to bottom: first what scrolls, then what is below it."""
+        content = self.body.parentWidget()
+        reached = [w for w in self.findChildren(QWidget) if _takes_tab(w)]
+        found: list[QWidget] = []
+        for whole in (content, self):
+            part = [w for w in reached if content.isAncestorOf(w) == (whole is content)]
+            places = [(w.mapTo(whole, QPoint(0, 0)), w.height()) for w in part]
+            found += [part[i] for i in reading_order([(p.x(), p.y(), height) for p, height in places])]
+        return found
+
+    def _outside(self, following: bool) -> QWidget | None:
+        """The next stop of the window that is no part of this dock."""
+        widget: QWidget = self
+        while (widget := widget.nextInFocusChain() if following else widget.previousInFocusChain()) is not self:
+            if not self.isAncestorOf(widget) and _takes_tab(widget):
+                return widget
+        return None
 
     def listen(self, emitter: Any, callback: Callable[..., None]) -> None:
         """Connect a method of this dock to an event of napari until the dock is destroyed."""
@@ -149,6 +190,7 @@ class Column(QScrollArea):
         super().__init__()
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # its controls take the keyboard
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
 
     def minimumSizeHint(self) -> QSize:
@@ -188,6 +230,7 @@ class LayerCombo(ComboBox):
         self._viewer, self._accepts = viewer, accepts
         self._layers: list[Layer] = []
         self._chosen: Layer | None = None
+        self._help = ""
         self.setPlaceholderText(empty)
         for name in ("inserted", "removed", "reordered", "renamed"):
             panel.listen(getattr(viewer.layers.events, name), self.refresh)
@@ -203,6 +246,11 @@ class LayerCombo(ComboBox):
     def layer(self, layer: Layer | None) -> None:
         self.setCurrentIndex(self._layers.index(layer) if layer is not None else -1)
 
+    def setToolTip(self, text: str) -> None:  # noqa: N802 (the name is Qt's)
+        """Say what is chosen here; the name of the layer, which may be too long for the box, comes first."""
+        self._help = text
+        self._tell()
+
     def refresh(self, event: Any = None) -> None:
         """Read the viewer's layers again; without a choice the uppermost is chosen."""
         self._layers = [layer for layer in self._viewer.layers if self._accepts(layer)]
@@ -216,10 +264,14 @@ class LayerCombo(ComboBox):
 
     def _choose(self, index: int) -> None:
         chosen = self._layers[index] if 0 <= index < len(self._layers) else None
-        self.setToolTip("" if chosen is None else chosen.name)
-        if chosen is not self._chosen:
-            self._chosen = chosen
+        changed, self._chosen = chosen is not self._chosen, chosen
+        self._tell()
+        if changed:
             self.layer_changed.emit(chosen)
+
+    def _tell(self) -> None:
+        name = "" if self._chosen is None else self._chosen.name
+        super().setToolTip("\n".join(text for text in (name, self._help) if text))
 
 
 class GridBox(QCheckBox):
@@ -244,6 +296,25 @@ class GridBox(QCheckBox):
 
     def _follow(self, event: Any = None) -> None:
         self.setChecked(self._grid.enabled)
+
+
+def reading_order(boxes: Sequence[tuple[int, int, int]]) -> list[int]:
+    """Numbers of boxes (left, top, height) line by line; a box is on the line whose first box reaches its middle."""
+    order: list[int] = []
+    line: list[int] = []
+    end = -1.0
+    for number in sorted(range(len(boxes)), key=lambda i: boxes[i][1] + boxes[i][2] / 2):
+        _, top, height = boxes[number]
+        if top + height / 2 > end:
+            order += sorted(line, key=lambda i: boxes[i][0])
+            line, end = [], float(top + height)
+        line.append(number)
+    return order + sorted(line, key=lambda i: boxes[i][0])
+
+
+def _takes_tab(widget: QWidget) -> bool:
+    reached = bool(widget.focusPolicy() & Qt.FocusPolicy.TabFocus) and widget.focusProxy() is None
+    return reached and widget.isVisible() and widget.isEnabled()
 
 
 def heading(text: str) -> QLabel:

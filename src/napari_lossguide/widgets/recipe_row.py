@@ -1,16 +1,14 @@
 """Copy, save and load a recipe: three buttons of the Reconstruct dock."""
 
-import os
-import secrets
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 from qtpy.QtWidgets import QApplication, QFileDialog, QHBoxLayout, QPushButton, QWidget
 
+from napari_lossguide.data.writers import write_bytes
 from napari_lossguide.recon.methods import method
 from napari_lossguide.recon.recipe import Recipe
-from napari_lossguide.types import InvalidInput
 
 FILTER = "Recipes (*.json)"
 
@@ -92,15 +90,7 @@ def write_text(path: Path, text: str) -> None:
     InvalidInput
         If it cannot be written.
     """
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        try:
-            part.write_text(text, encoding="utf-8")
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as error:
-        raise InvalidInput(f"{path} could not be written: {error.strerror or error}.") from error
+    write_bytes(path, text.encode("utf-8"))
 
 
 def _without_live(recipe: Recipe) -> dict[str, object]:

@@ -20,8 +20,10 @@ from napari_lossguide.recon.result import Progress, Result
 from napari_lossguide.recon.tape import Tape
 from napari_lossguide.types import InvalidInput
 from napari_lossguide.widgets import layers
+from napari_lossguide.widgets.autosave import Autosave
 from napari_lossguide.widgets.failure import Failure
 from napari_lossguide.widgets.history import History
+from napari_lossguide.widgets.keys import BRANCH, give_key
 from napari_lossguide.widgets.panel import Panel
 from napari_lossguide.widgets.recipe_row import RecipeRow, same_but_live
 from napari_lossguide.widgets.recipe_source import GIVES_RECIPE
@@ -29,12 +31,13 @@ from napari_lossguide.widgets.reconstruct_settings import ReconstructSettings
 from napari_lossguide.widgets.restart import RestartOffer
 from napari_lossguide.widgets.result_layers import PREVIEW, RunPreview, show_parts, show_result, summary
 from napari_lossguide.widgets.run_panel import RunPanel
+from napari_lossguide.widgets.settings import MB, read_settings
 from napari_lossguide.widgets.side_by_side import SideBySide
 from napari_lossguide.widgets.smooth import load_torch
 from napari_lossguide.widgets.timeline import Timeline
 from napari_lossguide.widgets.uncertainty_row import UncertaintyRow
 from napari_lossguide.widgets.views import held
-from napari_lossguide.widgets.worker import Errand, Job, Point, Preview
+from napari_lossguide.widgets.worker import Errand, Job, Point, Preview, watch_machine
 
 FIRST_PAINT = 100  # milliseconds for the canvas to draw the new layer before a thread takes its share of the processor
 
@@ -83,6 +86,8 @@ class ReconstructDock(Panel):
         self.uncertainty = UncertaintyRow(napari_viewer, self.attempt)
         self._parts = Errand(self)
         self._parts.ended.connect(self._show_parts)
+        self._set = read_settings()
+        self._autosave = Autosave(partial(self.status.show_text, colour="error"), self)
         self._job: Job | None = None
         self._live: Live | None = None
         self._preview: RunPreview | None = None
@@ -112,7 +117,9 @@ class ReconstructDock(Panel):
         """Run what the form says."""
         if not self.running:
             with self.attempt():
-                self._begin(History(self.settings.kdata(), self.settings.points(), self.settings.recipe()))
+                self._set = read_settings()
+                tape = Tape(self._set.recording_memory * MB, self._set.place("recordings"))
+                self._begin(History(self.settings.kdata(), self.settings.points(), self.settings.recipe(), tape))
 
     def branch(self, step: int) -> None:
         """Go on from a step of the last run, or of the paused one, with the live knobs as they are now."""
@@ -191,7 +198,10 @@ class ReconstructDock(Panel):
         device = self.settings.device.currentData()
         start = partial(start_reconstruction, kdata, recipe, device, self._live, history.tape)
         title = f"{method(recipe.method).title} of {kdata.name}"
-        self._job = Job(start, self._live, title=title, preview=self.panel.preview.isChecked(), parent=self)
+        watch = partial(watch_machine, self.settings.device.currentData())
+        how = {"preview": self.panel.preview.isChecked(), "watch": watch, "rate": self._set.preview_rate}
+        self._job = Job(start, self._live, title=title, parent=self, **how)
+        self._job.watched.connect(self.panel.show_machine)
         self._stoppers[:] = [self._job.stopper]
         self._job.noted.connect(self.panel.note)
         self._job.progressed.connect(self._show_points)
@@ -286,6 +296,7 @@ class ReconstructDock(Panel):
         self.panel.where.setText("Done")
         self.status.setToolTip("")
         self.status.show_text(summary(result), colour="warning" if result.failed else "")
+        self._autosave.keep(result, held(top)["name"], self._set)
 
     def _show_parts(self, outcome: tuple[Parts, str, KData] | Failure) -> None:
         with self.attempt():
@@ -349,13 +360,15 @@ class ReconstructDock(Panel):
 
     def _build(self) -> None:
         self.body.addWidget(self.settings)
-        self.recipe_row = RecipeRow(self.recipe, self.load_recipe, self.status.show_text, self.attempt)
-        self.body.addWidget(self.recipe_row)
+        self.recipes = RecipeRow(self.recipe, self.load_recipe, self.status.show_text, self.attempt)
+        self.body.addWidget(self.recipes)
         self.body.addStretch(1)
         for place, widget in enumerate((self.panel, self._restart, self.timeline, self.uncertainty), start=1):
             self.layout().insertWidget(place, widget)
         self.listen(self._viewer.events.theme, self._follow_theme)
         self._follow_theme()
+        give_key(self, self.timeline.button, BRANCH)
+        self.panel.give_keys(self)
         self.panel.run.connect(self.start)
         self.panel.cancel.connect(self.cancel)
         self.panel.paused.connect(self._pause)

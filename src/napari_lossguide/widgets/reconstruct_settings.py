@@ -22,6 +22,7 @@ from napari_lossguide.widgets.method_form import Fold, MethodForm
 from napari_lossguide.widgets.optional_layer import OptionalLayerCombo
 from napari_lossguide.widgets.panel import LayerCombo, Panel
 from napari_lossguide.widgets.prior_choice import PriorChoice
+from napari_lossguide.widgets.settings import read_settings
 from napari_lossguide.widgets.values_row import ValuesRow
 from napari_lossguide.widgets.views import kdata_of, mask_of, mask_recipe_of, role_of
 
@@ -152,7 +153,11 @@ class ReconstructSettings(QWidget):
     def show_facts(self) -> None:
         """Say what the input and the mask amount to."""
         kdata = self._kdata()
-        self._facts.setText("Open a file or sample data." if kdata is None else facts(kdata, self.mask.layer))
+        self._facts.setText(
+            "Open a file or sample data; Plugins > napari-lossguide > Getting started shows the way."
+            if kdata is None
+            else facts(kdata, self.mask.layer)
+        )
 
     def _kdata(self) -> KData | None:
         return None if self.input.layer is None else kdata_of(self.input.layer)
@@ -206,6 +211,7 @@ class ReconstructSettings(QWidget):
         self._facts.setWordWrap(True)
         self._facts.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._rows = rows
+        self.input.setToolTip("The k-space that is reconstructed.")
         self.mask.setToolTip("Use only these points of k-space; 'as acquired' uses all that were measured.")
         self.phase.setToolTip("Adds the phase of the image as a second layer, hidden at first.")
         self.parts.setToolTip(
@@ -225,6 +231,7 @@ class ReconstructSettings(QWidget):
 
     def _device_row(self) -> QWidget:
         row = QWidget()
+        self.device.setCurrentIndex(self.device.findData(read_settings().device))
         self.device.setAccessibleName("Device")
         self.device.setToolTip("Where the network runs; checked when the run starts.")
         form_layout(row).addRow("Device", self.device)

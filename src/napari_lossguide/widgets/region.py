@@ -41,6 +41,7 @@ class RegionChoice(QWidget):
         self.combo = OptionalLayerCombo(panel, viewer, self._fits, "none")
         self.combo.setAccessibleName("Region")
         self.combo.setAccessibleDescription("Pixels to fill, or whose data weigh more: a Labels layer.")
+        self.combo.setToolTip(self.combo.accessibleDescription())
         self.draw = QPushButton("Draw")
         self.draw.setToolTip("Take napari's brush and paint the region; without one a layer is added.")
         self.draw.setAccessibleName("Draw the region")

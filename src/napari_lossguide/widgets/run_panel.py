@@ -2,13 +2,28 @@
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Literal
 
-from qtpy.QtCore import QTimer, Signal
-from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtGui import QKeySequence, QShortcut
+from qtpy.QtWidgets import (
+    QAbstractSpinBox,
+    QApplication,
+    QCheckBox,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt import QElidingLabel
 
 from napari_lossguide.recon.live import Change
 from napari_lossguide.widgets.curve import Curve
+from napari_lossguide.widgets.keys import CANCEL, MAIN, PAUSE, give_key, with_key
 from napari_lossguide.widgets.result_layers import failures
 from napari_lossguide.widgets.worker import Point
 
@@ -48,11 +63,16 @@ class Clock:
 class RunPanel(QWidget):
     """Buttons, progress and curve of one run at a time.
 
+    Parameters
+    ----------
+    plotted : there are data to come near to, so there is a curve.
+
     Attributes
     ----------
     run, cancel : signals of the one button that is either.
     paused : signal ``(bool)``.
     preview : check box of the live preview.
+    fold : button that shows and hides the curve; a low dock has better use for its room.
     state : idle, running or cancelling.
     """
 
@@ -60,13 +80,14 @@ class RunPanel(QWidget):
     cancel = Signal()
     paused = Signal(bool)
 
-    def __init__(self) -> None:
+    def __init__(self, *, plotted: bool = True) -> None:
         super().__init__()
         self.state: State = "idle"
+        self._plotted = plotted
         self.button, self.pause = QPushButton(), QPushButton("Pause")
         self.preview = QCheckBox("Preview")
-        self.bar, self.where, self.times = QProgressBar(), QLabel(), QLabel()
-        self.curve = Curve()
+        self.bar, self.where, self.times = QProgressBar(), QElidingLabel(), QLabel()
+        self.machine, self.fold, self.curve = QElidingLabel(), QToolButton(), Curve()
         self._clock, self._waiting = Clock(), False
         self._heartbeat = QTimer(self)  # shows that it is alive while there are no steps yet
         self._heartbeat.setInterval(500)
@@ -91,7 +112,9 @@ class RunPanel(QWidget):
         """A run starts: nothing is known of its length yet."""
         self._clock = Clock()
         self.curve.clear()
-        self.curve.show()
+        self.fold.setVisible(self._plotted)
+        self._fold(self.fold.isChecked())
+        self.show_machine("")
         self.bar.setRange(0, 0)
         self._heartbeat.start()
         self.set_state("running")
@@ -123,6 +146,31 @@ class RunPanel(QWidget):
         elapsed = clock(self._clock.elapsed())
         self.times.setText(elapsed if left is None else f"{elapsed} · {clock(left)} left")
 
+    def give_keys(self, dock: QWidget) -> None:
+        """Run, pause and cancel by keys while the keyboard is in the dock."""
+        self._dock_keys = [give_key(dock, self.pause, PAUSE)]
+        shown = self.button.toolTip()
+        for keys, idle in ((MAIN, True), (CANCEL, False)):
+            key = QShortcut(QKeySequence(keys), dock)
+            key.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            key.activated.connect(partial(self._press, idle))
+            self._dock_keys.append(key)
+        self.button.setToolTip(with_key(with_key(shown, MAIN), CANCEL))
+
+    def _press(self, idle: bool) -> None:
+        """Ctrl+Return never cancels and Ctrl+. never starts, whatever the button would do now."""
+        focused = QApplication.focusWidget()
+        if isinstance(focused, QAbstractSpinBox):
+            focused.interpretText()  # a number that is being typed counts
+        if (self.state == "idle") == idle:
+            self.button.setFocus()  # what has the keyboard now may be disabled by the run
+            self.button.click()
+
+    def show_machine(self, text: str) -> None:
+        """Say what the run computes with and how much memory is in use."""
+        self.machine.setText(text)
+        self.machine.setToolTip(text)
+
     def finish(self) -> None:
         """The run is over: back to idle."""
         self.set_state("idle")
@@ -135,30 +183,50 @@ class RunPanel(QWidget):
     def _build(self) -> None:
         self.preview.setChecked(True)
         self.preview.setToolTip("Show the estimate live on the canvas while it converges; off is a little faster.")
+        self.button.setToolTip("Run what the settings say; during a run: end it at the next step.")
         self.pause.setCheckable(True)
         self.pause.setToolTip("Hold the run after this step; the live knobs can still be turned.")
         self.curve.hide()  # until there is something to see
+        self.fold.hide()
+        self.fold.setCheckable(True)
+        self.fold.setChecked(True)
+        self.fold.setAutoRaise(True)
+        self.fold.setAccessibleName("Curve")
+        self.fold.setToolTip("Show or hide the convergence curve; without it the settings have more room.")
         self.where.setText("Ready")
         self.bar.setTextVisible(False)
         self.bar.setFixedHeight(8)
         self.bar.setAccessibleName("Progress")
         self.where.setAccessibleName("Step")
         self.times.setAccessibleName("Time")
-        buttons, below = QHBoxLayout(), QHBoxLayout()
+        self.machine.setAccessibleName("Machine")
+        self.machine.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self._place()
+        self.button.clicked.connect(lambda: self.run.emit() if self.state == "idle" else self.cancel.emit())
+        self.pause.toggled.connect(self._toggle_pause)
+        self.fold.toggled.connect(self._fold)
+
+    def _place(self) -> None:
+        buttons, below, last = QHBoxLayout(), QHBoxLayout(), QHBoxLayout()
         buttons.addWidget(self.button, 2)
         buttons.addWidget(self.pause, 1)
         buttons.addWidget(self.preview)
         below.addWidget(self.where, 1)
-        below.addWidget(self.times)
+        below.addWidget(self.fold)
+        last.addWidget(self.times)
+        last.addWidget(self.machine, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 4, 8, 0)
         layout.setSpacing(4)
         layout.addLayout(buttons)
         layout.addWidget(self.bar)
         layout.addLayout(below)
+        layout.addLayout(last)
         layout.addWidget(self.curve, 1)
-        self.button.clicked.connect(lambda: self.run.emit() if self.state == "idle" else self.cancel.emit())
-        self.pause.toggled.connect(self._toggle_pause)
+
+    def _fold(self, shown: bool) -> None:
+        self.fold.setArrowType(Qt.ArrowType.DownArrow if shown else Qt.ArrowType.RightArrow)
+        self.curve.setVisible(shown and self._plotted)
 
     def _toggle_pause(self, paused: bool) -> None:
         self.pause.setText("Resume" if paused else "Pause")

@@ -10,13 +10,15 @@ from qtpy.QtCore import QEvent, Signal
 from napari_lossguide.recon.live import Live
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.widgets import layers
+from napari_lossguide.widgets.autosave import Autosave
 from napari_lossguide.widgets.failure import Failure
 from napari_lossguide.widgets.panel import Panel
 from napari_lossguide.widgets.recipe_row import RecipeRow, same_but_live
 from napari_lossguide.widgets.run_panel import RunPanel
 from napari_lossguide.widgets.sample_settings import SampleSettings, describe_samples
+from napari_lossguide.widgets.settings import read_settings
 from napari_lossguide.widgets.smooth import load_torch
-from napari_lossguide.widgets.worker import Job, Point, Preview
+from napari_lossguide.widgets.worker import Job, Point, Preview, watch_machine
 
 if TYPE_CHECKING:
     from napari_lossguide.recon.result import Progress
@@ -55,7 +57,9 @@ class SampleDock(Panel):
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
         self._viewer = napari_viewer
-        self.settings, self.panel = SampleSettings(), RunPanel()
+        self.settings, self.panel = SampleSettings(), RunPanel(plotted=False)
+        self._set = read_settings()
+        self._autosave = Autosave(partial(self.status.show_text, colour="error"), self)
         self._job: Job | None = None
         self._live: Live | None = None
         self._running: Recipe | None = None
@@ -79,6 +83,7 @@ class SampleDock(Panel):
         """Draw what the form says."""
         if not self.running:
             with self.attempt():
+                self._set = read_settings()
                 self._begin(self.settings.recipe())
 
     def cancel(self) -> None:
@@ -115,7 +120,10 @@ class SampleDock(Panel):
         self._running, self._live = recipe, Live(recipe.changes)
         start = partial(start_sampling, recipe, self.settings.device.currentData(), self._live)
         title = describe_samples(recipe)
-        self._job = Job(start, self._live, title=title, preview=self.panel.preview.isChecked(), parent=self)
+        watch = partial(watch_machine, self.settings.device.currentData())
+        how = {"preview": self.panel.preview.isChecked(), "watch": watch, "rate": self._set.preview_rate}
+        self._job = Job(start, self._live, title=title, parent=self, **how)
+        self._job.watched.connect(self.panel.show_machine)
         self._stoppers[:] = [self._job.stopper]
         self._job.noted.connect(self.panel.note)
         self._job.progressed.connect(self._show_points)
@@ -123,7 +131,6 @@ class SampleDock(Panel):
         self._job.ended.connect(self._end)
         self.settings.set_running(True)
         self.panel.begin("Starting…")
-        self.panel.curve.hide()  # there are no data to come near to
         self._job.start()
 
     def _show_points(self, points: list[Point]) -> None:
@@ -170,6 +177,7 @@ class SampleDock(Panel):
         self.status.show_text(
             f"{n} image{'s' * (n != 1)} in {samples.seconds:.1f} s; drawn from the prior, not measured."
         )
+        self._autosave.keep(samples, layer.name, self._set)
 
     def _turn(self, name: str, value: float) -> None:
         if self._live is None:
@@ -193,6 +201,7 @@ class SampleDock(Panel):
         self.body.addStretch(1)
         self.layout().insertWidget(1, self.panel)
         self.panel.button.setToolTip("Draw the images; during a run: stop it.")
+        self.panel.give_keys(self)
         self.panel.run.connect(self.start)
         self.panel.cancel.connect(self.cancel)
         self.panel.paused.connect(self._pause)

@@ -15,6 +15,7 @@ from napari_lossguide.widgets.forms import ParamsForm, form_layout
 from napari_lossguide.widgets.method_form import Fold, MethodForm
 from napari_lossguide.widgets.prior_choice import PriorChoice
 from napari_lossguide.widgets.reconstruct_settings import DEVICES
+from napari_lossguide.widgets.settings import read_settings
 
 
 class SampleParams(BaseModel):
@@ -121,6 +122,7 @@ class SampleSettings(QWidget):
         rows, folded, device = form_layout(), QWidget(), QWidget()
         self.prior.setAccessibleName("Prior")
         rows.addRow("Prior", self.prior)
+        self.device.setCurrentIndex(self.device.findData(read_settings().device))
         self.device.setAccessibleName("Device")
         self.device.setToolTip("Where the network runs; checked when the run starts.")
         form_layout(device).addRow("Device", self.device)

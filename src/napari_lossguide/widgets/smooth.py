@@ -5,6 +5,7 @@ take long once torch's million objects are there. In both the main thread waits.
 """
 
 import gc
+import os
 import sys
 import threading
 from importlib.util import find_spec
@@ -85,4 +86,4 @@ def _load_libraries() -> None:
     dlopen.argtypes, dlopen.restype = (ctypes.c_char_p, ctypes.c_int), ctypes.c_void_p
     for path in (Path(spec.origin).with_name("lib") / name for name in LIBRARIES):
         if path.exists():
-            dlopen(str(path).encode(), RTLD_NOW | (RTLD_GLOBAL if "global" in path.name else 0))
+            dlopen(os.fsencode(path), RTLD_NOW | (RTLD_GLOBAL if "global" in path.name else 0))

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QPushButton, QSlider, QVBoxLayout, QWidget
 
 from napari_lossguide.widgets.boxes import ComboBox
+from napari_lossguide.widgets.keys import BRANCH, with_key
 
 if TYPE_CHECKING:
     from napari_lossguide.recon.tape import Frame
@@ -72,11 +74,12 @@ class Timeline(QWidget):
     def allow_branch(self, why_not: str) -> None:
         """Offer the branch, or say why there is none."""
         self.button.setEnabled(not why_not)
-        self.button.setToolTip(
+        tip = (
             why_not
             or "Go on from this step with the live knobs as they are set now. The steps before come from the recording "
             "and cost nothing; the branch becomes a result of its own, and its recipe repeats it bit by bit."
         )
+        self.button.setToolTip(with_key(tip, BRANCH))
 
     def allow_together(self, several: bool) -> None:
         """Offer to show the branches next to each other, if there are any."""
@@ -87,10 +90,13 @@ class Timeline(QWidget):
             else "There is one image of this run so far; a branch makes a second one."
         )
 
-    def _build(self) -> None:
+    def _describe(self) -> None:
+        """Names and tooltips."""
         self.slider.setAccessibleName("Timeline")
-        self.slider.setToolTip("Look at any step of the last run again, in the layer 'Timeline'.")
-        self.slider.setPageStep(5)
+        self.slider.setToolTip(
+            "Look at any step of the last run again, in the layer 'Timeline'. [←] and [→] go by a step, [Page Up] and "
+            "[Page Down] by five; [Space] changes between the estimate and the noisy state."
+        )
         self.what.setAccessibleName("Timeline shows")
         for key, (title, tip) in WHAT.items():
             self.what.addItem(title, key)
@@ -98,10 +104,18 @@ class Timeline(QWidget):
         self.where.setAccessibleName("Step looked at")
         self.title.setAccessibleName("Name of the branch")
         self.title.setPlaceholderText("name of the branch")
-        self.title.setMaxLength(40)
         self.title.setToolTip("What the next branch is called in its layer; without a name it is called by its step.")
-        self.together.setCheckable(True)
+        self.what.setToolTip(WHAT[self.what.currentData()][1])
         self.allow_branch("")
+
+    def _build(self) -> None:
+        self._describe()
+        self.slider.setPageStep(5)
+        blink = QShortcut(QKeySequence("Space"), self.slider)
+        blink.setContext(Qt.ShortcutContext.WidgetShortcut)
+        blink.activated.connect(lambda: self.what.setCurrentIndex((self.what.currentIndex() + 1) % self.what.count()))
+        self.title.setMaxLength(40)
+        self.together.setCheckable(True)
         above, below, last = QHBoxLayout(), QHBoxLayout(), QHBoxLayout()
         above.addWidget(self.slider, 1)
         above.addWidget(self.where)

@@ -8,7 +8,10 @@ thread ends up as a `Failure`, because napari's own worker loses every RuntimeEr
 from __future__ import annotations
 
 import logging
+import math
+import sys
 import threading
+import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Mapping
@@ -31,10 +34,12 @@ if TYPE_CHECKING:
 
     Say = Callable[[str], None]
     Outcome = Result | Samples | Sweep
+    Watch = Callable[[], str]
     Start = Callable[[Say], Generator[Any, None, Outcome]]
 
 LOG = logging.getLogger(__name__)
 RATE = 15.0  # per second
+WATCH = 1.0  # seconds between two looks at the machine
 PATIENCE = 60.0  # seconds to wait for a step to end when a dock closes; loading torch takes 5
 
 
@@ -126,9 +131,11 @@ class Run:
         preview: bool,
         point: Callable[[Any], Point] = Point.of,
         picture: Callable[[Any], Preview | None] = Preview.of,
+        watch: Watch | None = None,
     ) -> None:
-        self.start, self.live, self.title = start, live, title
+        self.start, self.live, self.title, self.watch = start, live, title, watch
         self.point, self.picture = point, picture
+        self.watched, self.watched_at = "", -math.inf  # the last thing that `watch` said, and when
         self.mailbox = Mailbox(preview)
         self.points: deque[Point] = deque()
         self.note = ""  # what the thread is doing before the first step
@@ -164,9 +171,14 @@ class Run:
                     picture = self.picture(progress)
                     if picture is not None:
                         (self.mailbox.put_done if ends_slice else self.mailbox.put)(picture)
+                self._watch()
                 del progress  # its tensors are not needed during the next step
         finally:
             steps.close()  # here and now: left alone it would be closed late, in the main thread
+
+    def _watch(self) -> None:
+        if self.watch is not None and time.monotonic() - self.watched_at > WATCH:
+            self.watched, self.watched_at = self.watch(), time.monotonic()
 
     def _say(self, note: str) -> None:
         self.note = note
@@ -219,18 +231,21 @@ class Job(QObject):
     rate : of scalars and of pictures, per second.
     point, picture : called in the thread with what the generator yields, if that is no `Progress`: what is kept of it,
         and what there is to see (None: nothing).
+    watch : called in the thread after a step, once a second at most; what it says of the machine comes by `watched`.
 
     Signals (all in the main thread)
     -------
     noted(str) : what the thread is doing before the first step.
     progressed(list[Point]) : the steps since the last tick.
     previewed(Preview) : the newest picture.
+    watched(str) : what `watch` said.
     ended(Result | Samples | Sweep | Failure) : exactly once.
     """
 
     noted = Signal(str)
     progressed = Signal(object)
     previewed = Signal(object)
+    watched = Signal(str)
     ended = Signal(object)
 
     def __init__(
@@ -243,10 +258,11 @@ class Job(QObject):
         rate: float = RATE,
         point: Callable[[Any], Point] = Point.of,
         picture: Callable[[Any], Preview | None] = Preview.of,
+        watch: Watch | None = None,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._run = Run(start, live, title, preview, point, picture)
+        self._run = Run(start, live, title, preview, point, picture, watch)
         self._worker = create_worker(self._run, _worker_class=_Worker, _start_thread=False)
         self._worker.finished.connect(self._finish)
         self._timer = QTimer(self)
@@ -282,6 +298,9 @@ class Job(QObject):
         note, self._run.note = self._run.note, ""
         if note:
             self.noted.emit(note)
+        watched, self._run.watched = self._run.watched, ""
+        if watched:
+            self.watched.emit(watched)
         points = self._run.fetch()
         if points:
             self.progressed.emit(points)
@@ -326,6 +345,15 @@ class Errand(QObject):
     def _deliver(self) -> None:
         if self._latest:  # still empty when an older errand ends
             self.ended.emit(self._latest.pop())
+
+
+def watch_machine(device: str) -> str:
+    """What a run on a device (auto, cpu, cuda, mps) computes with; called in its thread. Nothing without torch."""
+    if "torch" not in sys.modules:
+        return ""
+    from napari_lossguide.recon.machine import machine
+
+    return machine(device)
 
 
 class _Caught:

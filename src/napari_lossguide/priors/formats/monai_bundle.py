@@ -77,7 +77,7 @@ def predict(network: nn.Module, x: Tensor, t: Tensor) -> Tensor:
 
 def config_files(path: Path) -> list[Path]:
     """The configurations that may hold the network, the one that is believed first last."""
-    files = [p for p in (path / "configs").glob("*") if p.suffix in (".json", ".yaml", ".yml")]
+    files = [p for p in (path / "configs").glob("*") if p.suffix.lower() in (".json", ".yaml", ".yml")]
     files = [p for p in files if p.stem not in ("metadata", "logging")]
     return sorted(files, key=lambda p: (FIRST.index(p.stem) if p.stem in FIRST else len(FIRST), p.name), reverse=True)
 
@@ -94,7 +94,7 @@ def read_configs(path: Path) -> dict[str, Any]:
     for file in config_files(path):
         try:
             text = file.read_text(encoding="utf-8")
-            values = json.loads(text) if file.suffix == ".json" else from_yaml(text)
+            values = json.loads(text) if file.suffix.lower() == ".json" else from_yaml(text)
         except (OSError, ValueError, ImportError) as error:
             raise InvalidInput(f"{file} cannot be read: {' '.join(str(error).split())[:200]}.") from error
         merged |= values if isinstance(values, dict) else {}
@@ -211,7 +211,7 @@ def weights_file(path: Path) -> Path:
         If there is none.
     """
     files = sorted((path / "models").glob("*.pt"), key=lambda p: (p.stem != "model", p.name))
-    files = [p for p in files if p.suffix == ".pt" and "autoencoder" not in p.stem]
+    files = [p for p in files if p.suffix.lower() == ".pt" and "autoencoder" not in p.stem]
     if not files:
         raise InvalidInput(f"{path} has no weights; models/model.pt is looked for.")
     return files[0]

@@ -199,7 +199,9 @@ def checksum(model: Model) -> str:
     """SHA-256 of the weights' files and of what is said of them: with another range it is another prior."""
     digest = hashlib.sha256(model.card.model_dump_json(exclude={"licence", "trained_on"}).encode())
     path = model.path
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.suffix in WEIGHTS and p.is_file())
+    files = (
+        [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.suffix.lower() in WEIGHTS and p.is_file())
+    )
     for file in files:
         with open(file, "rb") as f:
             digest.update(hashlib.file_digest(f, "sha256").digest())
