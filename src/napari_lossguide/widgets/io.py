@@ -127,15 +127,10 @@ def write_result(path: str, data: Any, meta: Mapping[str, Any]) -> list[str]:
     elif kept.get("result") is not None:
         kept["result"].save(path)
     elif kept.get("role") == "kspace" and isinstance(kept.get("kdata"), KData):
-        write_npz(path, _kspace_arrays(kept["kdata"]))
+        write_npz(path, kept["kdata"].arrays())
     else:
         write_npz(path, {"image": array, "spacing": np.asarray(meta.get("scale", (1.0,)), float)[-3:]})
     return [path]
-
-
-def _kspace_arrays(kdata: KData) -> dict[str, np.ndarray]:
-    arrays = {"kspace": kdata.kspace, "mask": kdata.acquired, "spacing": np.asarray(kdata.spacing)}
-    return arrays if kdata.maps is None else {**arrays, "maps": kdata.maps}
 
 
 def _npy_holds(path: str) -> str:
