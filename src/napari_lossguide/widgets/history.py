@@ -60,10 +60,14 @@ class History:
             name=labelled(LAYER, self.kdata),
             role="timeline",
             scale=self.kdata.spacing,
-            metadata={"simulated": self.kdata.simulated, "step": step, "what": what},
+            metadata={"simulated": self.kdata.simulated, "step": step, "what": what, "recipe": self.so_far().to_json()},
             contrast_limits=limits,
             renew=renew,
         )
+
+    def so_far(self) -> Recipe:
+        """The recipe with the changes of knobs that took effect."""
+        return self.recipe.model_copy(update={"changes": self.changes})
 
     def branch(self, step: int, shown: Recipe) -> History:
         """A run that goes on after a step with the live knobs of a form.
@@ -78,6 +82,5 @@ class History:
                 "A branch can differ from its run in live knobs alone; the settings differ in more. Set them back, or "
                 "press Run to start anew."
             )
-        whole = self.recipe.model_copy(update={"changes": self.changes})
-        recipe = branched(whole, step, knobs_of(shown))
+        recipe = branched(self.so_far(), step, knobs_of(shown))
         return History(self.kdata, self.points, recipe, self.tape.branch(step), at=step)

@@ -52,8 +52,10 @@ def read_kspace(path: str) -> list[LayerData]:
 
 
 def read_images(path: str) -> list[LayerData]:
-    """Layer of the images of an .npz file; nothing is simulated."""
-    return [_image_layer(read_image(path), Path(path).stem, _spacing(path), {})]
+    """Layer of the images of an .npz file; nothing is simulated. Samples of a prior keep their recipe."""
+    facts = _facts(path)
+    kept = {**facts, "role": "samples"} if "recipe" in facts else {}
+    return [_image_layer(read_image(path), Path(path).stem, _spacing(path), kept)]
 
 
 def read_result(path: str) -> list[LayerData]:
@@ -61,13 +63,19 @@ def read_result(path: str) -> list[LayerData]:
     name, spacing = Path(path).stem, _spacing(path)
     with np.load(path, allow_pickle=False) as file:
         arrays = {key: np.asarray(file[key]) for key in ("zero_filled", "std") if key in file.files}
-        facts = {key: str(file[key]) for key in ("recipe", "facts") if key in file.files}
+    facts = _facts(path)
     found, note = [], _spread_note(facts.get("recipe", ""))
     for key, array in arrays.items():
         own = {"role": "standard deviation", "note": note} if key == "std" else {}
         word = key.replace("_", "-") + (SAYS_LITTLE if own.get("note") else "")
         found.append(_image_layer(array, f"{word}: {name}", spacing, {**facts, **own}))
     return [*found, _image_layer(read_image(path), name, spacing, {**facts, "role": "result"})]
+
+
+def _facts(path: str) -> dict[str, str]:
+    """Recipe and facts of the run that a file holds, as JSON texts."""
+    with np.load(path, allow_pickle=False) as file:
+        return {key: str(file[key]) for key in ("recipe", "facts") if key in file.files}
 
 
 def _spread_note(recipe: str) -> str:

@@ -15,6 +15,7 @@ from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.recon.result import Result
 from napari_lossguide.recon.uncertainty import spread_note
 from napari_lossguide.widgets import layers
+from napari_lossguide.widgets.run_facts import run_facts
 from napari_lossguide.widgets.views import SAYS_LITTLE, held, zero_filled
 
 PREVIEW = "Live preview"
@@ -120,7 +121,6 @@ def show_result(
         The magnitude. Phase and standard deviation are hidden at first.
     """
     name = _unused_name(viewer, result_name(result.recipe, kdata, at))
-    facts = {"residual": result.residual, "seconds": result.seconds, "nfe": result.nfe, "source": kdata.name}
     hidden: list[tuple[str, np.ndarray, str, str]] = []
     note = spread_note(result.recipe)
     if result.std is not None:
@@ -134,13 +134,13 @@ def show_result(
             name=f"{word}{SAYS_LITTLE if note and image is result.std else ''} of {name}",
             role=word.lower(),
             scale=kdata.spacing,
-            metadata={"simulated": result.simulated, "recipe": result.recipe.to_json(), "of": name, "note": note},
+            metadata={**run_facts(result), "of": name, "note": note},
             contrast_limits=display_limits(image, kind),
             colormap=colormap,
         ).visible = False
     if preview is not None:
         preview.become(name, result.image)
-    top = layers.add_result(viewer, result, name, spacing=kdata.spacing, metadata=facts)
+    top = layers.add_result(viewer, result, name, spacing=kdata.spacing, metadata={"source": kdata.name})
     viewer.layers.selection.active = top
     return top
 
@@ -160,7 +160,7 @@ def show_parts(viewer: Any, split: Parts, of: str, kdata: KData) -> None:
             name=f"{word} of {of}",
             role=role,
             scale=kdata.spacing,
-            metadata={"simulated": kdata.simulated, "of": of},
+            metadata={**run_facts(split.result), "of": of},
             contrast_limits=between,
             colormap=colormap,
         ).visible = False
