@@ -239,3 +239,20 @@ def test_it_needs_no_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == []
+
+
+def test_a_slice_that_failed_is_left_out(rng):
+    samples = rng.normal(5, 1, (3, 6, 12, 10)) + 1j * rng.normal(0, 1, (3, 6, 12, 10))
+    truth = np.full((3, 12, 10), 5.0)
+    mask = rng.random((12, 10)) < 0.5
+    holed = samples.copy()
+    holed[1] = np.nan
+    kept = samples[[0, 2]]
+    assert coverage(spread(holed), truth) == coverage(spread(kept), truth[[0, 2]])
+    found = quantiles(holed)
+    assert np.isnan(found[1]).all()
+    np.testing.assert_array_equal(found[[0, 2]], quantiles(kept))
+    assert measured_share(holed, mask) == measured_share(kept, mask)
+    holed[2, 0, 0, 0] = np.nan
+    with pytest.raises(InvalidInput, match="NaN"):
+        spread(holed)

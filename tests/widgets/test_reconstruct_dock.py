@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -159,8 +160,6 @@ def test_a_knob_takes_effect_at_the_next_step_and_is_marked(qtbot, dock, engine,
     engine.steps, engine.wait = 100, 0.01
     dock.panel.button.click()
     qtbot.waitUntil(lambda: started(dock), timeout=5000)
-    assert not dock.settings.method.isEnabled(), "only the live knobs can be turned"
-    assert dock.settings.form.live.isEnabledTo(dock)
     at = len(engine.used)
     dock.settings.form.set_value("guidance.gamma", 4.0)
     finish(qtbot, dock)
@@ -353,10 +352,8 @@ def test_a_combination_runs_like_any_method(qtbot, dock, engine, viewer):
     engine.steps, engine.wait = 60, 0.01
     dock.panel.button.click()
     qtbot.waitUntil(lambda: started(dock), timeout=5000)
-    assert not settings.combine.isEnabled(), "only the live knobs can be turned"
     settings.form.set_value("guidance.gamma", 2.0)
     finish(qtbot, dock)
-    assert settings.combine.isEnabled()
     assert engine.calls[-1][1].method == "karras+heun+proximal"
     assert results(viewer)[0].name == "karras + heun + proximal, seed 0 (SIMULATION)"
     recipe, words = dock.recipe()
@@ -464,3 +461,75 @@ def test_the_engine_itself(qtbot, viewer):
     assert layer.name == "CG-SENSE (SIMULATION)"
     assert np.abs(layer.data - image).max() < 0.05 * image.max()
     assert "Done" in dock.status.sentence
+
+
+def offered(dock):
+    return not dock._restart.isHidden()
+
+
+def test_what_is_not_live_offers_to_restart_the_run(qtbot, dock, engine, viewer):
+    engine.steps, engine.wait = 400, 0.01
+    dock.panel.button.click()
+    qtbot.waitUntil(lambda: started(dock), timeout=5000)
+    dock.settings.form.set_value("guidance.gamma", 2.0)
+    qtbot.wait(300)
+    assert not offered(dock), "a live knob needs no restart"
+    before = dock.settings.form.values()["schedule.steps"]
+    dock.settings.form.set_value("schedule.steps", before + 1)
+    qtbot.waitUntil(lambda: offered(dock), timeout=5000)
+    dock.settings.form.set_value("schedule.steps", before)
+    qtbot.waitUntil(lambda: not offered(dock), timeout=5000)
+    dock.settings.sampling.set_values({"seed": 7})
+    qtbot.waitUntil(lambda: offered(dock), timeout=5000)
+    ends = []
+    dock.done.connect(ends.append)
+    engine.steps = 5
+    dock._restart.button.click()
+    qtbot.waitUntil(lambda: bool(ends), timeout=20_000)
+    assert ends == [""] and not dock.running and not offered(dock)
+    assert [call[1].seed for call in engine.calls] == [0, 7]
+    assert [layer.name for layer in results(viewer)] == ["Proximal mean, seed 7 (SIMULATION)"]
+
+
+def test_another_method_chosen_during_a_run_has_no_hold_on_it(qtbot, dock, engine, viewer):
+    engine.steps, engine.wait = 100, 0.01
+    dock.panel.button.click()
+    qtbot.waitUntil(lambda: started(dock), timeout=5000)
+    dock.settings.method.choose("dps")
+    dock.settings.form.set_value(dock.settings.form.method.live_knobs[0], 0.5)
+    qtbot.waitUntil(lambda: offered(dock), timeout=5000)
+    assert dock.status.sentence == ""
+    finish(qtbot, dock)
+    assert results(viewer)[0].name == "Proximal mean, seed 0 (SIMULATION)" and not offered(dock)
+    assert not Recipe.from_json(results(viewer)[0].metadata["lossguide"]["recipe"]).changes
+
+
+def test_settings_that_are_not_complete_are_said_when_the_restart_is_pressed(qtbot, dock, engine, viewer):
+    engine.steps, engine.wait = 200, 0.01
+    dock.panel.button.click()
+    qtbot.waitUntil(lambda: started(dock), timeout=5000)
+    viewer.layers.clear()  # the data, too
+    qtbot.waitUntil(lambda: offered(dock), timeout=5000)
+    dock._restart.button.click()
+    assert "There is no k-space" in dock.status.sentence and dock.panel.state == "running"
+    finish(qtbot, dock)
+    assert len(results(viewer)) == 1
+
+
+def test_a_stack_shows_what_failed_and_why(qtbot, dock, engine, viewer):
+    viewer.layers.clear()
+    layers.add_kspace(viewer, simulate(np.stack([shepp_logan(32)] * 3), name="stack"))
+    whole = engine._result
+
+    def holed(*args):
+        result = whole(*args)
+        result.image[1] = np.nan
+        return replace(result, failed={1: "The reconstruction diverged."})
+
+    engine._result = holed
+    run(qtbot, dock)
+    assert dock.status.sentence.endswith("1 slice failed and stayed empty.\nSlice 2: The reconstruction diverged.")
+    (layer,) = results(viewer)
+    assert np.isnan(layer.data[1]).all() and np.isfinite(layer.data[[0, 2]]).all()
+    assert np.isfinite(layer.contrast_limits).all()
+    assert layer.metadata["lossguide"]["failed"] == {1: "The reconstruction diverged."}

@@ -174,3 +174,29 @@ def test_what_the_data_say_and_what_was_filled_in_add_up(qtbot, dock, viewer):
     assert said.name == f"What the data say of {result.name}" and "% of the energy) of " in filled.name
     assert not said.visible and not filled.visible
     assert filled.contrast_limits[0] == -filled.contrast_limits[1] and filled.data.min() < 0 < filled.data.max()
+
+
+def test_branches_have_names_and_stand_side_by_side(qtbot, dock, viewer):
+    run(qtbot, dock)
+    line = dock.timeline
+    assert not line.together.isEnabled() and "second" in line.together.toolTip()
+    turn(dock, "sampler.eta", 0.25)
+    line.slider.setValue(4)
+    qtbot.keyClicks(line.title, "quiet")
+    line.button.click()
+    qtbot.waitUntil(lambda: not dock.running, timeout=60_000)
+    plain, branch = of_role(viewer, "result")
+    assert branch.name == "quiet (from step 4), Proximal DDIM, seed 0 (SIMULATION)"
+    assert line.title.text() == "", "the next branch is another one"
+    looks = [(x.name, x.visible) for x in viewer.layers]
+    line.together.click()
+    assert viewer.canvas.grid.enabled and {x for x in viewer.layers if x.visible} == {plain, branch}
+    branch.contrast_limits = (0.0, 0.5)
+    assert tuple(plain.contrast_limits) == (0.0, 0.5)
+    line.together.click()
+    assert not viewer.canvas.grid.enabled and [(x.name, x.visible) for x in viewer.layers] == looks
+    viewer.layers.remove(plain)
+    line.together.click()
+    assert [x for x in viewer.layers if x.visible] == [branch], "what was removed is left out"
+    run(qtbot, dock)
+    assert not line.together.isChecked() and not line.together.isEnabled(), "another run has its own branches"

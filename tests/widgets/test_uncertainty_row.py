@@ -171,3 +171,43 @@ def test_a_map_opened_from_a_file_says_so_too(kdata, tmp_path, method, word):
     assert map_["name"] == f"{word}: run"
     kept = map_["metadata"]["lossguide"]
     assert kept["role"] == "standard deviation" and bool(kept["note"]) == (method == "prox-mean")
+
+
+def test_one_member_of_the_group_is_on_the_canvas(qtbot, row, viewer, kdata):
+    result = make_result(kdata)
+    top = show(qtbot, row, viewer, result, kdata)
+    group = row.group
+    titles = [group.box.itemText(i) for i in range(group.box.count())]
+    assert titles == ["Mean", "5% quantile", "50% quantile", "95% quantile", "Standard deviation", "Single sample"]
+    top.contrast_limits = (0.2, 1.7)
+
+    def choose(title):
+        group.box.setCurrentIndex(group.box.findText(title))
+        (shown,) = [x for x in group.members() if x.visible]
+        assert viewer.layers.selection.active is shown
+        return shown
+
+    assert choose("95% quantile").name == f"95% quantile of {top.name}"
+    assert tuple(choose("50% quantile").contrast_limits) == (0.2, 1.7)
+    assert views.role_of(choose("Standard deviation")) == "standard deviation"
+    sample = choose("Single sample")
+    np.testing.assert_array_equal(sample.data, np.abs(result.samples[0, 0]))
+    group.number.setValue(5)
+    np.testing.assert_array_equal(sample.data, np.abs(result.samples[0, 4]))
+    assert len([x for x in viewer.layers if views.role_of(x) == "single sample"]) == 1
+    assert choose("Mean") is top
+    viewer.layers.remove(next(x for x in viewer.layers if "95%" in x.name))
+    group.refresh()
+    assert group.box.findText("95% quantile") < 0, "what was removed is not offered"
+
+
+def test_a_failed_slice_stays_empty_in_every_member(qtbot, row, viewer):
+    kdata = simulate(np.stack([shepp_logan(SIZE) + 1] * 3), name="stack")
+    result = make_result(kdata)
+    for array in (result.image, result.samples, result.mean, result.std):
+        array[1] = np.nan
+    result = replace(result, failed={1: "It diverged."})
+    show(qtbot, row, viewer, result, kdata)
+    assert "interval holds" in row.text.sentence
+    for layer in row.group.members():
+        assert np.isnan(layer.data[1]).all() and np.isfinite(layer.data[[0, 2]]).all()

@@ -31,6 +31,8 @@ class FakeProgress:
     stage: str = "sampling"
     params: dict = field(default_factory=dict)
     pictures: list = field(default_factory=list)
+    ends_slice: bool = False
+    failed: dict = field(default_factory=dict)
 
     def image(self):
         assert threading.current_thread() is not threading.main_thread()
@@ -315,3 +317,19 @@ def test_python_is_as_before_after_a_run(qtbot, idle):
     run(qtbot, start, Live())
     assert during[0][0][2] > 10**6 and during[0][1] < before[1]
     assert (gc.get_threshold(), sys.getswitchinterval()) == before
+
+
+@pytest.mark.parametrize("preview", [True, False])
+def test_the_slices_of_a_stack_are_shown_when_they_are_done_whether_one_looks_or_not(qtbot, idle, preview):
+    def stack(say):
+        for step in range(1, 31):
+            yield FakeProgress(step, 30, slice=(step - 1) // 5, slices=6, ends_slice=step % 5 == 0)
+        return "done"
+
+    outcome, points, previews = run(qtbot, stack, Live(), preview=preview)
+    assert outcome == "done" and len(points) == 30
+    done = [p for p in previews if p.step % 5 == 0]
+    assert [(p.slice, p.step) for p in done] == [(i, 5 * i + 5) for i in range(6)]
+    assert preview or previews == done
+    for index in range(6):
+        assert [p.step for p in previews if p.slice == index][-1] == 5 * index + 5, "an estimate came after the result"

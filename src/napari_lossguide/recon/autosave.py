@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from napari_lossguide.recon.samples import Samples
 
 LOCK, ENDED, RUNNING = "lock", "ended", ".running.json"
-DAY = 86400.0  # seconds
+MINUTE, DAY = 60.0, 86400.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,9 @@ class Keeping:
         """The folder."""
         if self.folder is not None:
             return self.folder
-        import pooch
+        from platformdirs import user_cache_path
 
-        return Path(pooch.os_cache("napari-lossguide")) / "autosave"
+        return user_cache_path("napari-lossguide") / "autosave"
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ class Session:
             lock = _try_lock(left.path)
             if lock is not None:
                 (left.path / ENDED).unlink(missing_ok=True)  # with this program it may crash again
-                self._locks[left.path] = lock
+                self._hold(left.path, lock)
             return lock is not None
 
     def close(self) -> None:
@@ -193,9 +193,14 @@ class Session:
             except (OSError, NotImplementedError) as error:  # a Timeout is an OSError too
                 reason = getattr(error, "strerror", None) or error
                 raise InvalidInput(f"{path.parent} cannot be written: {reason}.") from error
-            self._path, self._locks[path] = path, lock
-            atexit.register(self.close)
+            self._path = path
+            self._hold(path, lock)
         return self._path
+
+    def _hold(self, path: Path, lock: BaseFileLock) -> None:
+        if not self._locks:
+            atexit.register(self.close)
+        self._locks[path] = lock
 
     def _make_room(self, needed: int) -> None:
         """Remove the oldest results of this program and of those that have ended, until there is room."""
@@ -216,9 +221,8 @@ class Session:
                 total -= _size(path)
                 path.unlink(missing_ok=True)
         if total + needed > limit:
-            raise InvalidInput(
-                f"{needed / 1e6:.0f} MB do not fit into the {limit / 1e6:.0f} MB of the autosave folder."
-            )
+            need, room = f"{needed / 1e6:.0f} MB", f"{limit / 1e6:.0f} MB"
+            raise InvalidInput(f"The autosave folder has room for {room}, too little for these {need}.")
 
 
 def sessions_left(root: Path, *, crashed: bool = True) -> list[Left]:
@@ -324,9 +328,9 @@ def _claimed(folder: Path) -> Iterator[bool]:
 
 
 def _folders(root: Path) -> list[Path]:
-    """Sessions; a folder that has no lock yet is one that is just being made."""
+    """Sessions; a young folder without a lock is one that is just being made."""
     try:
-        return sorted(path for path in root.iterdir() if (path / LOCK).exists())
+        return sorted(path for path in root.iterdir() if (path / LOCK).exists() or time.time() - _time(path) > MINUTE)
     except OSError:
         return []
 

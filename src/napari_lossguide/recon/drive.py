@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator
 from typing import Protocol, TypeVar
 
-from napari_lossguide.types import Cancelled
+from napari_lossguide.types import Cancelled, InvalidInput
 
 P = TypeVar("P")
 P_co = TypeVar("P_co", covariant=True)
@@ -36,6 +36,17 @@ def cancellable(run: Steppable[P, R]) -> Generator[P, None, R]:
     finally:
         steps.close()  # type: ignore[attr-defined]
     return run.result(status)
+
+
+def bearable(error: Exception) -> str:
+    """Why one slice of a stack has no image, in a sentence; empty if the error is no reason to go on with the others.
+
+    Data that do not fit, a divergence and a lack of memory belong to their slice. Anything else is a fault.
+    """
+    memory = isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "memory" in str(error))
+    if not memory and not isinstance(error, ArithmeticError | InvalidInput):
+        return ""
+    return " ".join(str(error).split()) or "Out of memory."
 
 
 def last_of(run: Generator[P, None, R], callback: Callable[[P], object] | None = None) -> R:

@@ -66,4 +66,5 @@ def _result(arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any], recipe: 
     known: dict[str, Any] = {name: facts[name] for name in names}
     known |= {name: arrays[name] for name in ("image", "zero_filled", "mask", "maps")}
     known |= {name: arrays.get(name) for name in ("samples", "mean", "std")}
-    return Result(recipe=recipe, trace=(), scale=(), **known)
+    failed = {int(index): why for index, why in facts["failed"].items()}
+    return Result(recipe=recipe, trace=(), scale=(), failed=failed, **known)

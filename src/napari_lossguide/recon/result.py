@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -30,6 +30,9 @@ class Progress:
     nfe : network evaluations so far, per sample.
     params : live knobs as they were used.
     stage : what is being done, in words.
+    image, state : functions that give the estimate and the noisy state, float32 magnitude (ny, nx) of the first sample.
+    ends_slice : nothing is to come for this slice; `image` then gives its result, the mean of its samples.
+    failed : slices so far that have no image, and why.
     """
 
     step: int
@@ -44,6 +47,8 @@ class Progress:
     stage: str
     image: Callable[[], NDArray[np.float32]]
     state: Callable[[], NDArray[np.float32]]
+    ends_slice: bool = False
+    failed: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,7 @@ class Result:
     noise_std : of the k-space, on the input's scale, mean over slices.
     provenance : versions, device, hashes of input and output.
     simulated : the k-space was made from an image.
+    failed : slices of a stack that have no image, and why, in a sentence; they are NaN in image, samples, mean and std.
     """
 
     image: NDArray[np.complex64]
@@ -84,6 +90,7 @@ class Result:
     scale: tuple[float, ...]
     provenance: Mapping[str, Any]
     simulated: bool
+    failed: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def changes(self) -> tuple[Change, ...]:
@@ -106,6 +113,7 @@ class Result:
             "noise_std": self.noise_std,
             "simulated": self.simulated,
             "provenance": dict(self.provenance),
+            "failed": {str(index): why for index, why in self.failed.items()},
         }
         out: dict[str, NDArray[Any] | str] = {
             "image": self.image,

@@ -15,6 +15,7 @@ from napari_lossguide.data.kdata import KData
 from napari_lossguide.guidance.loss_terms import Loss
 from napari_lossguide.recon.classical import classical_steps
 from napari_lossguide.recon.diffusion import SampleNoise, diffusion_steps, open_prior
+from napari_lossguide.recon.drive import bearable
 from napari_lossguide.recon.listening import Listening
 from napari_lossguide.recon.live import Live
 from napari_lossguide.recon.methods import method
@@ -94,49 +95,62 @@ class Run:
         self.reached = np.zeros(kdata.n_slices, int)  # samples of each slice that have an estimate
         self.zero_filled = np.zeros((kdata.n_slices, *kdata.image_shape), np.complex64)
         self.maps = np.zeros(kdata.kspace.shape, np.complex64)
-        self.problems: list[Problem] = []
+        self.problems: dict[int, Problem] = {}  # by slice
+        self.failed: dict[int, str] = {}  # slices without an image, and why
         self.trace: list[dict[str, float]] = []
         self.done_steps = 0
         self.nfe = 0
-        self.split = 0  # batches that were too large for the memory
+        # Batches that were too large for the memory; steps that slices which failed will never take.
+        self.split = self.lost = 0
 
     def batches(self) -> list[range]:
         """Sample numbers that go through the network together."""
         p, b = self.samples.shape[1], self.recipe.batch
         return [range(i, min(i + b, p)) for i in range(0, p, b)]
 
-    def total(self) -> int:
-        """Steps over all slices and batches."""
+    def total(self, slices: int | None = None) -> int:
+        """Steps over all batches of the first so many slices, or of all."""
         if self.chosen.schedule is not None:
             per_batch = self.chosen.schedule(**self.recipe.schedule).falls()
         else:
             per_batch = self.recipe.guidance.get("iterations", 1)
-        return int(per_batch) * (len(self.batches()) * self.kdata.n_slices + self.split)
+        count = self.kdata.n_slices if slices is None else slices
+        return int(per_batch) * (len(self.batches()) * count + self.split) - self.lost
 
     def steps(self) -> Iterator[Progress]:
-        """All slices, one after another, each with all its batches of samples."""
+        """All slices, one after another. In a stack, one that fails is left out; the error is raised if all do."""
         for index in range(self.kdata.n_slices):
-            self.live.checkpoint()
-            maps = (
-                coil_maps(self.kdata, index, self.recipe.calibration)
-                if self.given_maps is None
-                else self.given_maps[index]
-            )
-            problem = make_problem(
-                self.kdata,
-                index,
-                maps,
-                real=self.real,
-                noise_std=self.recipe.noise_std,
-                device=self.device,
-                region=self.region,
-            )
-            self.maps[index] = maps
-            self.zero_filled[index] = problem.A.adjoint(problem.y)[0].cpu().numpy() * problem.scale
-            self.problems.append(problem)
-            self.start_image = self.classical_start(problem)
-            for batch in self.batches():
-                yield from self.batch_steps(index, problem, batch)
+            try:
+                yield from self.slice_steps(index)
+            except Exception as error:
+                why = bearable(error)
+                if not why or len(self.failed) == self.kdata.n_slices - 1:
+                    raise
+                self.failed[index] = why
+                self.samples[index] = np.nan
+                self.lost += self.total(index + 1) - self.done_steps
+
+    def slice_steps(self, index: int) -> Iterator[Progress]:
+        """All batches of samples of a slice."""
+        self.live.checkpoint()
+        maps = (
+            coil_maps(self.kdata, index, self.recipe.calibration) if self.given_maps is None else self.given_maps[index]
+        )
+        problem = make_problem(
+            self.kdata,
+            index,
+            maps,
+            real=self.real,
+            noise_std=self.recipe.noise_std,
+            device=self.device,
+            region=self.region,
+        )
+        self.maps[index] = maps
+        self.zero_filled[index] = problem.A.adjoint(problem.y)[0].cpu().numpy() * problem.scale
+        self.problems[index] = problem
+        self.start_image = self.classical_start(problem)
+        for batch in self.batches():
+            yield from self.batch_steps(index, problem, batch)
 
     def classical_start(self, problem: Problem) -> Tensor | None:
         """The image that a warm start begins from, (1, ny, nx); None without one."""
@@ -205,6 +219,8 @@ class Run:
             {"step": self.done_steps, "slice": index, "sigma": step.sigma, "residual": residual, "loss": loss}
         )
         x0, x, scale = step.x0[0], step.x[0], problem.scale
+        ends = self.done_steps == self.total(index + 1)
+        done = self.samples[index].mean(axis=0) if ends else None
         return Progress(
             step=self.done_steps,
             total=self.total(),
@@ -216,8 +232,10 @@ class Run:
             nfe=step.nfe,
             params=step.params,
             stage=self.chosen.title,
-            image=lambda: magnitude(x0, scale),
+            image=lambda: magnitude(x0, scale) if done is None else np.abs(done),
             state=lambda: magnitude(x, scale),
+            ends_slice=ends,
+            failed=dict(self.failed),
         )
 
     def result(self, status: str) -> Result:
@@ -225,6 +243,7 @@ class Run:
         several = self.samples.shape[1] > 1
         reached = [s[: max(n, 1)] for s, n in zip(self.samples, self.reached, strict=True)]
         image = np.stack([s.mean(axis=0) for s in reached])
+        levels = [p.noise_std * p.scale for p in self.problems.values()]
         return Result(
             image=image,
             zero_filled=self.zero_filled,
@@ -239,16 +258,19 @@ class Run:
             seconds=time.perf_counter() - self.start,
             nfe=self.nfe,
             residual=self.overall_residual(image),
-            noise_std=float(np.mean([p.noise_std * p.scale for p in self.problems])) if self.problems else math.nan,
-            scale=tuple(p.scale for p in self.problems),
+            noise_std=float(np.mean(levels)) if levels else math.nan,
+            scale=tuple(self.problems[i].scale if i in self.problems else math.nan for i in range(len(image))),
             provenance=provenance(self.kdata, image, self.device) | classifier_facts(self.recipe.guidance),
             simulated=self.kdata.simulated,
+            failed=dict(self.failed),
         )
 
     def overall_residual(self, image: NDArray[np.complex64]) -> float:
-        """Root mean square of the slices' residuals."""
+        """Root mean square of the residuals of the slices that have an image."""
         values = []
-        for index, problem in enumerate(self.problems):
+        for index, problem in self.problems.items():
+            if index in self.failed:
+                continue
             x = torch.from_numpy(image[index : index + 1] / np.float32(problem.scale)).to(self.device)
             values.append(data_residual(problem, x)[0] ** 2)
         return float(np.sqrt(np.mean(values))) if values else math.nan

@@ -106,12 +106,12 @@ class MeasuredShare:
 
 
 def as_samples(samples: ArrayLike) -> NDArray[Any]:
-    """Samples as (slice, P, ny, nx).
+    """Samples as (slice, P, ny, nx). Slices that are NaN as a whole, which failed, may be among them.
 
     Raises
     ------
     InvalidInput
-        If the shape is another one, there is only one sample, or a value is not finite.
+        If the shape is another one, there is only one sample, or another value is not finite.
     """
     array = np.asarray(samples)
     array = array[None] if array.ndim == 3 else array
@@ -121,7 +121,8 @@ def as_samples(samples: ArrayLike) -> NDArray[Any]:
         )
     if array.shape[1] < 2:
         raise InvalidInput("There is one sample only; a spread needs at least two (--samples 8).")
-    if not np.isfinite(array).all():
+    there = ~np.isnan(array).all(axis=(1, 2, 3))
+    if not there.any() or not np.isfinite(array[there]).all():
         raise InvalidInput("The samples hold NaN or infinity.")
     return array
 
@@ -139,7 +140,7 @@ def spread(samples: ArrayLike) -> Spread:
 
 
 def quantiles(samples: ArrayLike, at: Sequence[float] = QUANTILES) -> NDArray[np.float32]:
-    """Quantiles of the magnitude, float32 (slice, quantile, ny, nx).
+    """Quantiles of the magnitude, float32 (slice, quantile, ny, nx); NaN for a slice that failed.
 
     Samples of zeros, those that a cancelled run did not reach, are left out.
 
@@ -225,7 +226,7 @@ def smoothed(deviation: Floats, pixels: float) -> Floats:
 
 
 def compared(drawn: Spread, reference: ArrayLike, fraction: float = FOREGROUND) -> tuple[Floats, NDArray[np.bool_]]:
-    """The reference's magnitude (slice, ny, nx) and its foreground, checked against the samples.
+    """The reference's magnitude (slice, ny, nx) and its foreground, without slices that failed, checked.
 
     Raises
     ------
@@ -241,7 +242,7 @@ def compared(drawn: Spread, reference: ArrayLike, fraction: float = FOREGROUND) 
     inside = foreground(truth, fraction)
     if not inside.any():
         raise InvalidInput("The reference is zero everywhere; nothing can be compared with it.")
-    return truth, inside
+    return truth, inside & ~np.isnan(drawn.mean)
 
 
 def measured_share(samples: ArrayLike, mask: ArrayLike, maps: ArrayLike | None = None) -> MeasuredShare:
@@ -262,13 +263,19 @@ def measured_share(samples: ArrayLike, mask: ArrayLike, maps: ArrayLike | None =
         As ``as_samples``, and if mask or maps have another shape.
     """
     drawn, points = as_samples(samples), np.asarray(mask) != 0
+    there = ~np.isnan(drawn).all(axis=(1, 2, 3))
     coils = np.ones((1, 1, 1, 1)) if maps is None else np.asarray(maps)
     coils = coils[None] if coils.ndim == 3 else coils
     if points.shape != drawn.shape[-2:] or (maps is not None and coils.shape[-2:] != drawn.shape[-2:]):
         raise InvalidInput(f"Mask and maps do not fit the samples, whose images have shape {drawn.shape[-2:]}.")
-    inside, total, real = 0.0, 0.0, not (np.iscomplexobj(drawn) and drawn.imag.any()) and not np.imag(coils).any()
+    inside, total, real = (
+        0.0,
+        0.0,
+        not (np.iscomplexobj(drawn) and drawn[there].imag.any()) and not np.imag(coils).any(),
+    )
     known = points | mirrored(points) if real else points
-    for own, map_ in zip(drawn, np.broadcast_to(coils, (len(drawn), *coils.shape[1:])), strict=True):
+    coils = np.broadcast_to(coils, (len(drawn), *coils.shape[1:]))
+    for own, map_ in zip(drawn[there], coils[there], strict=True):
         for deviation in own - own.mean(axis=0):  # one after another: the coil images of all would not fit
             power = np.abs(fft2c(map_ * deviation)) ** 2
             inside, total = inside + float(power[:, known].sum()), total + float(power.sum())

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
 
 from napari_lossguide.data.kdata import KData
@@ -27,7 +28,13 @@ class BesideMethod(QWidget):
     viewer : napari's viewer.
     kdata : gives the chosen input, or None.
     region_needed : called when a region has become necessary and was not before.
+
+    Attributes
+    ----------
+    changed : signal.
     """
+
+    changed = Signal()
 
     def __init__(
         self, panel: Panel, viewer: Any, kdata: Callable[[], KData | None], region_needed: Callable[[], None]
@@ -45,6 +52,8 @@ class BesideMethod(QWidget):
         for widget in (self.start, self.losses, self._row):
             layout.addWidget(widget)
         self.losses.changed.connect(self._show_region)
+        for signal in (self.start.changed, self.losses.changed, self.region.combo.layer_changed):
+            signal.connect(lambda *_: self.changed.emit())
         self._row.hide()
 
     @property

@@ -33,6 +33,8 @@ class History:
     tape : its recording.
     changes : of knobs, as far as they took effect.
     at : the step that it branches from; None of a run of its own.
+    title : what a person calls the branch.
+    family : names of the layers of this run, and of those that it branches from or that branch from it.
     """
 
     kdata: KData
@@ -41,6 +43,8 @@ class History:
     tape: Tape = field(default_factory=Tape)
     changes: tuple[Change, ...] = ()
     at: int | None = None
+    title: str = ""
+    family: list[str] = field(default_factory=list)
 
     @cached_property
     def limits(self) -> tuple[float, float]:
@@ -69,7 +73,12 @@ class History:
         """The recipe with the changes of knobs that took effect."""
         return self.recipe.model_copy(update={"changes": self.changes})
 
-    def branch(self, step: int, shown: Recipe) -> History:
+    def follows(self, kdata: KData, points: np.ndarray, shown: Recipe) -> bool:
+        """Whether these settings differ from those of the run in live knobs at most."""
+        same = kdata is self.kdata and np.array_equal(points, self.points)
+        return same and same_but_live(*(r.model_copy(update={"mask": None}) for r in (shown, self.recipe)))
+
+    def branch(self, step: int, shown: Recipe, title: str = "") -> History:
         """A run that goes on after a step with the live knobs of a form.
 
         Raises
@@ -83,4 +92,6 @@ class History:
                 "press Run to start anew."
             )
         recipe = branched(self.so_far(), step, knobs_of(shown))
-        return History(self.kdata, self.points, recipe, self.tape.branch(step), at=step)
+        return History(
+            self.kdata, self.points, recipe, self.tape.branch(step), at=step, title=title, family=self.family
+        )

@@ -234,13 +234,18 @@ def add_samples(viewer: Any, samples: "Samples", name: str) -> Image:
 
     A preview becomes this layer, unless there is one of this name already.
     """
-    kept = {"result": samples, **run_facts(samples)}
     preview = find_layer(viewer, "samples preview", SAMPLES)
     if preview is not None and find_layer(viewer, "samples", name) is None:
         held(preview).update(role="samples", name=name)
         preview.name = name
     elif preview is not None:
         viewer.layers.remove(preview)
+    return show_samples(viewer, samples, name)
+
+
+def show_samples(viewer: Any, samples: "Samples", name: str) -> Image:
+    """As `add_samples`, whatever preview there is."""
+    kept = {"result": samples, **run_facts(samples)}
     shown = view(samples.images, "magnitude")
     place: dict[str, Any] = {"name": name, "role": "samples", "scale": (1.0, 1.0, 1.0)}
     return show_image(viewer, shown, metadata=kept, contrast_limits=(0.0, 1.0), **place)

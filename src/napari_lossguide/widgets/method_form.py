@@ -14,6 +14,7 @@ from napari_lossguide.widgets.forms import ParamsForm
 from napari_lossguide.widgets.panel import Sentence
 
 LIVE_TITLE = "Live: takes effect at the next step"
+NOT_LIVE = "Not live: changed during a run, it takes effect when the run is started again."
 
 
 class MethodForm(QWidget):
@@ -28,11 +29,15 @@ class MethodForm(QWidget):
     ----------
     method : as given.
     live_changed : signal ``(full name, value)`` of a live knob.
+    fixed_changed : signal, when another parameter has changed.
+    changed : signal, when any has.
     evaluations : how often the network is evaluated with these values, or why they do not fit together.
     live : the part that stays usable during a run; None when the method has no live knob.
     """
 
     live_changed = Signal(str, float)
+    fixed_changed = Signal()
+    changed = Signal()
 
     def __init__(self, method: Method, values: Mapping[str, Mapping[str, Any]] | None = None) -> None:
         super().__init__()
@@ -100,6 +105,9 @@ class MethodForm(QWidget):
             only = [name.partition(".")[2] for name in names if name.startswith(f"{part}.")]
             form = ParamsForm(self.method.models[part], self._values[part], only)
             form.changed.connect(partial(self._notify, part))
+            for name in only if self.method.needs_prior else ():
+                if f"{part}.{name}" not in self.method.live_knobs:
+                    form.editor(name).setToolTip(f"{form.editor(name).toolTip()}\n{NOT_LIVE}")
             layout.addWidget(form)
             self._forms.append((part, form))
         return section
@@ -123,6 +131,9 @@ class MethodForm(QWidget):
         self._follow()
         if f"{part}.{name}" in self.method.live_knobs:
             self.live_changed.emit(f"{part}.{name}", float(value))
+        else:
+            self.fixed_changed.emit()
+        self.changed.emit()
 
 
 class Fold(QWidget):

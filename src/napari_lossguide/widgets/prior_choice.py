@@ -22,9 +22,11 @@ class PriorChoice(QWidget):
     Attributes
     ----------
     refused : signal ``(sentence)`` when a file or folder is not a prior.
+    changed : signal when another one is chosen.
     """
 
     refused = Signal(str)
+    changed = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,6 +37,7 @@ class PriorChoice(QWidget):
         for info in list_priors():
             self._add(info, info.name)
         self._box.setCurrentIndex(min(0, self._box.count() - 1))  # with a placeholder Qt chooses none by itself
+        self._box.currentIndexChanged.connect(lambda _: self.changed.emit())
         button = QPushButton("…")
         button.setToolTip(
             "Use a prior from a file, such as one trained with `lossguide train`, or a model of another library: "

@@ -60,7 +60,6 @@ class RecipeRow(QWidget):
     Attributes
     ----------
     button : the button.
-    actions : of its menu, by the title's first words in small letters.
     """
 
     def __init__(
@@ -77,34 +76,7 @@ class RecipeRow(QWidget):
         self.button.setMenu(menu)
         menu.setToolTipsVisible(True)
         menu.setAccessibleName("Recipe")
-        same = "It gives the same image, bit for bit, on the same machine."
-        entries = (
-            ("Copy recipe", f"All that decides this run but the data, as JSON for `{command} --recipe`.", self.copy),
-            (
-                "Copy as Python",
-                f"A script that reads the data, runs the recipe and saves the result. {same}",
-                self.script,
-            ),
-            ("Save recipe…", "The recipe as a file.", self.ask_and_save),
-            (
-                "Load recipe…",
-                "A recipe from a file; its mask becomes a layer." if data else "From a file.",
-                self.ask_and_load,
-            ),
-            (
-                "Open in a notebook…",
-                f"The script as a Jupyter notebook, with pictures and figures. {same}",
-                self.notebook,
-            ),
-            ("", "", None),
-            (
-                "Provenance of the selected layer…",
-                "Recipe, versions, device, hashes and time of a result.",
-                self.provenance,
-            ),
-            ("Recover results…", "Results that were autosaved and are still there.", dock.autosave.look_again),
-        )
-        for title, tip, slot in entries:
+        for title, tip, slot in self._entries(command):
             if slot is None:
                 menu.addSeparator()
                 continue
@@ -114,6 +86,21 @@ class RecipeRow(QWidget):
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.button)
+
+    def _entries(self, command: str) -> list[tuple[str, str, Callable[[], None] | None]]:
+        same = "It gives the same image, bit for bit, on the same machine."
+        loads = "A recipe from a file" + ("; its mask becomes a layer." if self._data is not None else ".")
+        traces = "Recipe, versions, device, hashes and time of a result."
+        return [
+            ("Copy recipe", f"All that decides this run but the data, as JSON for `{command} --recipe`.", self.copy),
+            ("Copy as Python", f"A script that reads the data, runs the recipe and saves. {same}", self.script),
+            ("Save recipe…", "The recipe as a file.", self.ask_and_save),
+            ("Load recipe…", loads, self.ask_and_load),
+            ("Open in a notebook…", f"The script in Jupyter, with pictures and figures. {same}", self.notebook),
+            ("", "", None),
+            ("Provenance of the selected layer…", traces, self.provenance),
+            ("Recover results…", "Results that were autosaved and are still there.", self._dock.autosave.look_again),
+        ]
 
     def copy(self) -> None:
         """Put the recipe on the clipboard."""

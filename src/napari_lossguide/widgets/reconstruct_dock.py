@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from napari.layers import Image
 from napari.utils.theme import get_theme
 from qtpy.QtCore import QEvent, Signal
 
@@ -24,8 +25,11 @@ from napari_lossguide.widgets.history import History
 from napari_lossguide.widgets.panel import Panel
 from napari_lossguide.widgets.recipe_row import RecipeRow, same_but_live
 from napari_lossguide.widgets.reconstruct_settings import ReconstructSettings
+from napari_lossguide.widgets.recovery import Autosave
+from napari_lossguide.widgets.restart import RestartOffer
 from napari_lossguide.widgets.result_layers import PREVIEW, RunPreview, show_parts, show_result, summary
 from napari_lossguide.widgets.run_panel import RunPanel
+from napari_lossguide.widgets.side_by_side import SideBySide
 from napari_lossguide.widgets.smooth import load_torch
 from napari_lossguide.widgets.timeline import Timeline
 from napari_lossguide.widgets.uncertainty_row import UncertaintyRow
@@ -82,9 +86,13 @@ class ReconstructDock(Panel):
         self._live: Live | None = None
         self._preview: RunPreview | None = None
         self._history: History | None = None
-        self._branch: History | None = None  # waits for the end of the run that it branches from
+        self._following: History | None = None  # waits for the end of the run: a branch of it, or a fresh start
+        self._restart = RestartOffer()
+        self._together = SideBySide(napari_viewer)
+        self._look_soon = self.after(150, self._offer_restart)
         self._last: tuple[Recipe, Recipe] | None = None  # as it was started, as it came out
         self._stoppers: list[Callable[[], bool]] = []
+        self.autosave = Autosave(self, napari_viewer)
         self.destroyed.connect(partial(_stop_all, self._stoppers))
         self._build()
 
@@ -97,6 +105,7 @@ class ReconstructDock(Panel):
         """Cancel when napari takes the widget out of its dock: nobody could stop the run any more."""
         if event.type() == QEvent.Type.ParentChange and self.parent() is None:
             self.cancel()
+            self.timeline.together.setChecked(False)
         return super().event(event)
 
     def start(self) -> None:
@@ -112,11 +121,19 @@ class ReconstructDock(Panel):
                 raise InvalidInput("There is no run to branch from yet.")
             if self._live is not None:
                 self._history.changes = self._live.changes
-            branch = self._history.branch(step, self.settings.recipe())
+            branch = self._history.branch(step, self.settings.recipe(), self.timeline.title.text().strip())
             if not self.running:
                 self._begin(branch)
             elif self._live is not None and self._live.paused:
-                self._branch = branch
+                self._following = branch
+                self.cancel()
+
+    def restart(self) -> None:
+        """Cancel the run and start another one with the settings as they are now."""
+        with self.attempt():
+            following = History(self.settings.kdata(), self.settings.points(), self.settings.recipe())
+            if self.panel.state == "running":
+                self._following = following
                 self.cancel()
 
     def cancel(self) -> None:
@@ -174,13 +191,16 @@ class ReconstructDock(Panel):
         device = self.settings.device.currentData()
         start = partial(start_reconstruction, kdata, recipe, device, self._live, history.tape)
         title = f"{method(recipe.method).title} of {kdata.name}"
+        self.autosave.begin(recipe, title, kdata)
         self._job = Job(start, self._live, title=title, preview=self.panel.preview.isChecked(), parent=self)
         self._stoppers[:] = [self._job.stopper]
         self._job.noted.connect(self.panel.note)
         self._job.progressed.connect(self._show_points)
         self._job.previewed.connect(self._show_preview)
         self._job.ended.connect(self._end)
-        self.settings.set_running(True)
+        self._restart.hide()
+        if history.at is None:
+            self.timeline.together.setChecked(False)  # they were of another run
         self.panel.begin("Starting…")
         self.timeline.begin(recorded=method(recipe.method).needs_prior)
         self._offer_branch()
@@ -213,7 +233,7 @@ class ReconstructDock(Panel):
         if self._history is not None and self._live is not None:
             self._history.changes = self._live.changes
         self._job = self._live = None
-        self.settings.set_running(False)
+        self._restart.hide()
         self.panel.finish()
         with self.attempt():
             if isinstance(outcome, Failure):
@@ -224,7 +244,7 @@ class ReconstructDock(Panel):
                 self._show_result(outcome)
         self._show_frames()
         self._offer_branch()
-        following, self._branch = self._branch, None
+        following, self._following = self._following, None
         if following is not None:
             self._begin(following)
             return
@@ -252,13 +272,21 @@ class ReconstructDock(Panel):
         history, phase = self._history, self.settings.phase.isChecked()
         kdata = history.kdata
         self._last = history.recipe, result.recipe
-        top = show_result(self._viewer, result, kdata, phase=phase, preview=self._preview, at=history.at)
+        top = show_result(
+            self._viewer, result, kdata, phase=phase, preview=self._preview, at=history.at, title=history.title
+        )
+        self.autosave.keep(result, held(top)["name"], kdata)
+        history.family.append(held(top)["name"])
+        if history.title:
+            self.timeline.title.clear()
+        if self.timeline.together.isChecked():
+            self._show_together(True)
         self.uncertainty.judge(result, kdata, held(top)["name"])
         if self.settings.parts.isChecked():
             self._parts.start(partial(split, result, kdata, held(top)["name"]), "What the data say")
         self.panel.where.setText("Done")
         self.status.setToolTip("")
-        self.status.show_text(summary(result))
+        self.status.show_text(summary(result), colour="warning" if result.failed else "")
 
     def _show_parts(self, outcome: tuple[Parts, str, KData] | Failure) -> None:
         with self.attempt():
@@ -269,9 +297,20 @@ class ReconstructDock(Panel):
     def _turn(self, name: str, value: float) -> None:
         if self._live is None:
             self._last = None  # the knob is set for the next run now
-        else:
+        elif self._history is not None and self.settings.chosen().name == self._history.recipe.method:
             with self.attempt():
                 self._live.update({name: value})
+
+    def _offer_restart(self) -> None:
+        """Say that a run does not follow what was changed, as long as it differs."""
+        if self._history is None or self.panel.state != "running":
+            return
+        try:
+            settings = self.settings
+            follows = self._history.follows(settings.kdata(), settings.points(), settings.recipe())
+        except InvalidInput:
+            follows = False  # pressing the button says what is missing
+        self._restart.setVisible(not follows)
 
     def _pause(self, paused: bool) -> None:
         if self._live is not None:
@@ -285,6 +324,17 @@ class ReconstructDock(Panel):
     def _offer_branch(self) -> None:
         waits = self.running and not (self._live is not None and self._live.paused)
         self.timeline.allow_branch("Pause the run, or wait for its end, to branch from one of its steps." * waits)
+        self.timeline.allow_together(len(self._images_of_the_run()) > 1)
+
+    def _images_of_the_run(self) -> list[Image]:
+        """Layers of the run and of its branches, those that are still there."""
+        names = self._history.family if self._history is not None else []
+        found = [layers.find_layer(self._viewer, "result", name) for name in names]
+        return [layer for layer in found if layer is not None]
+
+    def _show_together(self, shown: bool) -> None:
+        with self.attempt():
+            self._together.show(self._images_of_the_run()) if shown else self._together.restore()
 
     def _scrub(self, step: int, what: str) -> None:
         if self._history is not None:
@@ -300,11 +350,11 @@ class ReconstructDock(Panel):
 
     def _build(self) -> None:
         self.body.addWidget(self.settings)
-        self.body.addWidget(RecipeRow(self.recipe, self.load_recipe, self.status.show_text, self.attempt))
+        self.body.addWidget(RecipeRow(self, self.settings.kdata))
         self.body.addStretch(1)
-        self.layout().insertWidget(1, self.panel)
-        self.layout().insertWidget(2, self.timeline)
-        self.layout().insertWidget(3, self.uncertainty)
+        for place, widget in enumerate((self.panel, self._restart, self.timeline, self.uncertainty), start=1):
+            self.layout().insertWidget(place, widget)
+        self.layout().insertWidget(0, self.autosave)
         self.listen(self._viewer.events.theme, self._follow_theme)
         self._follow_theme()
         self.panel.run.connect(self.start)
@@ -312,6 +362,9 @@ class ReconstructDock(Panel):
         self.panel.paused.connect(self._pause)
         self.timeline.scrubbed.connect(self._scrub)
         self.timeline.branch.connect(self.branch)
+        self.timeline.side_by_side.connect(self._show_together)
+        self._restart.accepted.connect(self.restart)
+        self.settings.fixed_changed.connect(self._look_soon.start)
         self.panel.preview.toggled.connect(self._watch)
         self.settings.live_changed.connect(self._turn)
         for refused in (self.settings.prior.refused, self.settings.beside.region.failed):

@@ -22,6 +22,7 @@ from napari_lossguide.widgets.method_form import Fold, MethodForm
 from napari_lossguide.widgets.optional_layer import OptionalLayerCombo
 from napari_lossguide.widgets.panel import LayerCombo, Panel
 from napari_lossguide.widgets.prior_choice import PriorChoice
+from napari_lossguide.widgets.values_row import ValuesRow
 from napari_lossguide.widgets.views import kdata_of, mask_of, mask_recipe_of, role_of
 
 DEVICES = {"auto": "auto (GPU if there is one)", "cpu": "CPU", "cuda": "NVIDIA GPU (cuda)", "mps": "Apple GPU (mps)"}
@@ -39,9 +40,11 @@ class ReconstructSettings(QWidget):
     Attributes
     ----------
     live_changed : signal ``(full name, value)`` of a live knob.
+    fixed_changed : signal, when something has changed that a run cannot follow.
     """
 
     live_changed = Signal(str, float)
+    fixed_changed = Signal()
 
     def __init__(self, panel: Panel, viewer: Any) -> None:
         super().__init__()
@@ -51,7 +54,7 @@ class ReconstructSettings(QWidget):
         self.method, self.combine = MethodCombo(), Combine()
         self.beside = BesideMethod(panel, viewer, self._kdata, lambda: self._more.button.setChecked(True))
         self.device = _combo(DEVICES)
-        self.prior = PriorChoice()
+        self.prior, self.values = PriorChoice(), ValuesRow(panel.attempt)
         self.sampling = ParamsForm(Recipe, only=["samples", "seed"])
         self.advanced = ParamsForm(Recipe, only=["image", "noise_std", "calibration", "batch"])
         self.phase, self.replay = QCheckBox("Phase as a layer too"), QCheckBox()
@@ -65,6 +68,7 @@ class ReconstructSettings(QWidget):
         panel.listen(viewer.layers.events.inserted, self._take_fitting_mask)
         self.method.currentIndexChanged.connect(lambda _: self._method_chosen())
         self.combine.changed.connect(self._part_chosen)
+        self._tell_of_changes()
         self._show_method()
         self.show_facts()
 
@@ -143,23 +147,6 @@ class ReconstructSettings(QWidget):
         self.replay.setVisible(bool(count))
         self.replay.setChecked(bool(count))
 
-    def set_running(self, running: bool) -> None:
-        """Leave only the live knobs usable during a run."""
-        widgets = (
-            self.input,
-            self.mask,
-            self.method,
-            self.combine,
-            self.prior,
-            self.sampling,
-            self.replay,
-            self._more,
-            self.form.front,
-        )
-        for widget in widgets:
-            if widget is not None:
-                widget.setEnabled(not running)
-
     def show_facts(self) -> None:
         """Say what the input and the mask amount to."""
         kdata = self._kdata()
@@ -187,10 +174,26 @@ class ReconstructSettings(QWidget):
             self.mask.refresh()
             self.mask.layer = layer
 
+    def _tell_of_changes(self) -> None:
+        signals = (
+            self.input.layer_changed,
+            self.mask.layer_changed,
+            self.method.currentIndexChanged,
+            self.combine.changed,
+            self.prior.changed,
+            self.sampling.changed,
+            self.advanced.changed,
+            self.beside.changed,
+            self.device.currentIndexChanged,
+            self.replay.toggled,
+        )
+        for signal in signals:
+            signal.connect(lambda *_: self.fixed_changed.emit())
+
     def _build(self) -> None:
         rows = form_layout()
         names: dict[str, QWidget] = {"Input": self.input, "Mask": self.mask, "Method": self.method, "Prior": self.prior}
-        for name, widget in names.items():
+        for name, widget in {**names, "Values": self.values}.items():
             widget.setAccessibleName(name)
             rows.addRow(name, widget)
         rows.insertRow(3, self.combine)  # below the method
@@ -249,6 +252,8 @@ class ReconstructSettings(QWidget):
             _clear(layout)
         self.form = MethodForm(chosen, values)
         self.form.live_changed.connect(self.live_changed)
+        self.form.fixed_changed.connect(self.fixed_changed)
+        self.values.show_form(self.form)
         self._slot.addWidget(self.form)
         if self.form.folded is not None:
             self._folded.addWidget(self.form.folded)

@@ -1,6 +1,7 @@
 """What a run leaves on the canvas, by the functions of `layers`: preview, result and its companions, their names."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from napari_lossguide.data.kdata import KData
 from napari_lossguide.recon.measured import Parts
 from napari_lossguide.recon.methods import method
 from napari_lossguide.recon.recipe import Recipe
+from napari_lossguide.recon.restore import Restored
 from napari_lossguide.recon.result import Result
 from napari_lossguide.recon.uncertainty import spread_note
 from napari_lossguide.widgets import layers
@@ -103,6 +105,7 @@ def show_result(
     phase: bool = False,
     preview: RunPreview | None = None,
     at: int | None = None,
+    title: str = "",
 ) -> Image:
     """Add the layers of a result; earlier results stay.
 
@@ -113,14 +116,36 @@ def show_result(
     kdata : its input.
     phase : add the phase too.
     preview : of the run; its layer becomes the result's.
-    at : the step that the run branched from.
+    at, title : the step that the run branched from, and what a person calls the branch.
 
     Returns
     -------
     Image
         The magnitude. Phase and standard deviation are hidden at first.
     """
-    name = _unused_name(viewer, result_name(result.recipe, kdata, at))
+    name = _unused_name(viewer, result_name(result.recipe, kdata, at, title))
+    facts: dict[str, Any] = {"source": kdata.name} | ({"failed": dict(result.failed)} if result.failed else {})
+    _show_companions(viewer, result, name, kdata.spacing, phase)
+    if preview is not None:
+        preview.become(name, result.image)
+    top = layers.add_result(viewer, result, name, spacing=kdata.spacing, metadata=facts)
+    viewer.layers.selection.active = top
+    return top
+
+
+def show_restored(viewer: Any, restored: Restored) -> Image:
+    """Add the layers of a result that was autosaved by an earlier program."""
+    result, spacing = restored.result, restored.spacing
+    role = "result" if isinstance(result, Result) else "samples"
+    name = _unused_name(viewer, restored.name, role)
+    if not isinstance(result, Result):
+        return layers.show_samples(viewer, result, name)
+    _show_companions(viewer, result, name, spacing, phase=False)
+    facts = {"failed": dict(result.failed)} if result.failed else {}
+    return layers.add_result(viewer, result, name, spacing=spacing, metadata=facts)
+
+
+def _show_companions(viewer: Any, result: Result, name: str, spacing: layers.Spacing, phase: bool) -> None:
     hidden: list[tuple[str, np.ndarray, str, str]] = []
     note = spread_note(result.recipe)
     if result.std is not None:
@@ -133,16 +158,11 @@ def show_result(
             image,
             name=f"{word}{SAYS_LITTLE if note and image is result.std else ''} of {name}",
             role=word.lower(),
-            scale=kdata.spacing,
+            scale=spacing,
             metadata={**run_facts(result), "of": name, "note": note},
             contrast_limits=display_limits(image, kind),
             colormap=colormap,
         ).visible = False
-    if preview is not None:
-        preview.become(name, result.image)
-    top = layers.add_result(viewer, result, name, spacing=kdata.spacing, metadata={"source": kdata.name})
-    viewer.layers.selection.active = top
-    return top
 
 
 def show_parts(viewer: Any, split: Parts, of: str, kdata: KData) -> None:
@@ -189,8 +209,8 @@ def show_reference(viewer: Any, kdata: KData) -> Image | None:
     )
 
 
-def result_name(recipe: Recipe, kdata: KData, at: int | None = None) -> str:
-    """What the layer of a result is called: method and seed, and the step that it branched from."""
+def result_name(recipe: Recipe, kdata: KData, at: int | None = None, branch: str = "") -> str:
+    """What the layer of a result is called: method and seed, and the step that it branched from or its own name."""
     chosen = method(recipe.method)
     title = chosen.title.removesuffix(" (default)")
     if chosen.needs_prior:
@@ -198,7 +218,7 @@ def result_name(recipe: Recipe, kdata: KData, at: int | None = None) -> str:
     if chosen.needs_prior and recipe.samples > 1:
         title += f", mean of {recipe.samples}"
     if at is not None:
-        title += f", branch at {at}"
+        title = f"{branch} (from step {at}), {title}" if branch else f"{title}, branch at {at}"
     return labelled(title, kdata)
 
 
@@ -212,13 +232,21 @@ def summary(result: Result) -> str:
     took = f"Done in {result.seconds:.1f} s"
     evaluations = f", {result.nfe} network evaluations" if result.nfe else ""
     residual = f"; data residual {result.residual:.2f} (1 is the noise level)" if math.isfinite(result.residual) else ""
-    return f"{took}{evaluations}{residual}."
+    return f"{took}{evaluations}{residual}.{failures(result.failed)}"
 
 
-def _unused_name(viewer: Any, name: str) -> str:
+def failures(failed: Mapping[int, str]) -> str:
+    """Which slices, from 1, have no image and why, as text that may follow another sentence; empty if none failed."""
+    if not failed:
+        return ""
+    head = f" {len(failed)} slice{'s' * (len(failed) != 1)} failed and stayed empty."
+    return head + "".join(f"\nSlice {index + 1}: {why}" for index, why in sorted(failed.items()))
+
+
+def _unused_name(viewer: Any, name: str, role: str = "result") -> str:
     """The name, numbered when another result has it."""
     number, candidate = 1, name
-    while layers.find_layer(viewer, "result", candidate) is not None:
+    while layers.find_layer(viewer, role, candidate) is not None:
         number += 1
         candidate = f"{name} ({number})"
     return candidate

@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QProgressBar, QPushBu
 
 from napari_lossguide.recon.live import Change
 from napari_lossguide.widgets.curve import Curve
+from napari_lossguide.widgets.result_layers import failures
 from napari_lossguide.widgets.worker import Point
 
 State = Literal["idle", "running", "cancelling"]
@@ -110,7 +111,10 @@ class RunPanel(QWidget):
         self.bar.setRange(0, last.total)
         self.bar.setValue(last.step)
         where = f"Step {last.step} of {last.total}"
-        self.where.setText(where if last.slices == 1 else f"{where}, slice {last.slice + 1} of {last.slices}")
+        if last.slices > 1:
+            where += f", slice {last.slice + 1} of {last.slices}" + f", {len(last.failed)} failed" * bool(last.failed)
+        self.where.setText(where)
+        self.where.setToolTip(failures(last.failed).strip())
         left = self._clock.left(last.step, last.total)
         elapsed = clock(self._clock.elapsed())
         self.times.setText(elapsed if left is None else f"{elapsed} · {clock(left)} left")

@@ -13,9 +13,11 @@ from napari_lossguide.widgets import layers
 from napari_lossguide.widgets.failure import Failure
 from napari_lossguide.widgets.panel import Panel
 from napari_lossguide.widgets.recipe_row import RecipeRow, same_but_live
+from napari_lossguide.widgets.recovery import Autosave
 from napari_lossguide.widgets.run_panel import RunPanel
 from napari_lossguide.widgets.sample_settings import SampleSettings, describe_samples
 from napari_lossguide.widgets.smooth import load_torch
+from napari_lossguide.widgets.views import held
 from napari_lossguide.widgets.worker import Job, Point, Preview
 
 if TYPE_CHECKING:
@@ -61,6 +63,7 @@ class SampleDock(Panel):
         self._running: Recipe | None = None
         self._last: tuple[Recipe, Recipe] | None = None  # as it was started, as it came out
         self._stoppers: list[Callable[[], bool]] = []
+        self.autosave = Autosave(self, napari_viewer)
         self.destroyed.connect(partial(_stop_all, self._stoppers))
         self._build()
 
@@ -115,6 +118,7 @@ class SampleDock(Panel):
         self._running, self._live = recipe, Live(recipe.changes)
         start = partial(start_sampling, recipe, self.settings.device.currentData(), self._live)
         title = describe_samples(recipe)
+        self.autosave.begin(recipe, title)
         self._job = Job(start, self._live, title=title, preview=self.panel.preview.isChecked(), parent=self)
         self._stoppers[:] = [self._job.stopper]
         self._job.noted.connect(self.panel.note)
@@ -163,6 +167,7 @@ class SampleDock(Panel):
         assert self._running is not None
         self._last = self._running, samples.recipe
         layer = layers.add_samples(self._viewer, samples, describe_samples(samples.recipe))
+        self.autosave.keep(samples, held(layer)["name"])
         self._viewer.layers.selection.active = layer
         self.panel.where.setText("Done")
         self.status.setToolTip("")
@@ -188,10 +193,10 @@ class SampleDock(Panel):
 
     def _build(self) -> None:
         self.body.addWidget(self.settings)
-        row = RecipeRow(self.recipe, self.load_recipe, self.status.show_text, self.attempt, command="lossguide sample")
-        self.body.addWidget(row)
+        self.body.addWidget(RecipeRow(self, command="lossguide sample"))
         self.body.addStretch(1)
         self.layout().insertWidget(1, self.panel)
+        self.layout().insertWidget(0, self.autosave)
         self.panel.button.setToolTip("Draw the images; during a run: stop it.")
         self.panel.run.connect(self.start)
         self.panel.cancel.connect(self.cancel)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSlider, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QLineEdit, QPushButton, QSlider, QVBoxLayout, QWidget
 
 from napari_lossguide.widgets.boxes import ComboBox
 
@@ -25,17 +25,22 @@ class Timeline(QWidget):
     ----------
     scrubbed : signal ``(step, what)``, a step from 1 and "estimate" or "state"; when a person moves the slider.
     branch : signal ``(step)``.
+    side_by_side : signal ``(bool)``: show the run and its branches next to each other, or as before.
+    title : what the next branch is to be called.
     """
 
     scrubbed = Signal(int, str)
     branch = Signal(int)
+    side_by_side = Signal(bool)
 
     def __init__(self) -> None:
         super().__init__()
         self._frames: list[Frame] = []
         self.slider, self.where = QSlider(Qt.Orientation.Horizontal), QLabel()
         self.what, self.button = ComboBox(), QPushButton("Branch from here")
+        self.title, self.together = QLineEdit(), QPushButton("Side by side")
         self._build()
+        self.allow_together(False)
         self.hide()
 
     @property
@@ -73,6 +78,15 @@ class Timeline(QWidget):
             "and cost nothing; the branch becomes a result of its own, and its recipe repeats it bit by bit."
         )
 
+    def allow_together(self, several: bool) -> None:
+        """Offer to show the branches next to each other, if there are any."""
+        self.together.setEnabled(several)
+        self.together.setToolTip(
+            "Show the run and its branches next to each other, with linked views and contrast; once more: as before."
+            if several
+            else "There is one image of this run so far; a branch makes a second one."
+        )
+
     def _build(self) -> None:
         self.slider.setAccessibleName("Timeline")
         self.slider.setToolTip("Look at any step of the last run again, in the layer 'Timeline'.")
@@ -82,20 +96,29 @@ class Timeline(QWidget):
             self.what.addItem(title, key)
             self.what.setItemData(self.what.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
         self.where.setAccessibleName("Step looked at")
+        self.title.setAccessibleName("Name of the branch")
+        self.title.setPlaceholderText("name of the branch")
+        self.title.setMaxLength(40)
+        self.title.setToolTip("What the next branch is called in its layer; without a name it is called by its step.")
+        self.together.setCheckable(True)
         self.allow_branch("")
-        above, below = QHBoxLayout(), QHBoxLayout()
+        above, below, last = QHBoxLayout(), QHBoxLayout(), QHBoxLayout()
         above.addWidget(self.slider, 1)
         above.addWidget(self.where)
         below.addWidget(self.what, 1)
         below.addWidget(self.button)
+        last.addWidget(self.title, 1)
+        last.addWidget(self.together)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 0, 8, 4)
         layout.setSpacing(4)
         layout.addLayout(above)
         layout.addLayout(below)
+        layout.addLayout(last)
         self.slider.valueChanged.connect(lambda _: self._look())
         self.what.currentIndexChanged.connect(lambda _: self._look())
         self.button.clicked.connect(lambda: self.branch.emit(self.step))
+        self.together.toggled.connect(self.side_by_side)
 
     def _look(self) -> None:
         self.what.setToolTip(WHAT[self.what.currentData()][1])

@@ -21,6 +21,7 @@ from napari_lossguide.widgets import layers
 from napari_lossguide.widgets.failure import Failure
 from napari_lossguide.widgets.panel import Sentence
 from napari_lossguide.widgets.run_facts import run_facts
+from napari_lossguide.widgets.sample_group import SampleGroup
 from napari_lossguide.widgets.views import held
 from napari_lossguide.widgets.worker import Errand
 
@@ -107,6 +108,7 @@ class UncertaintyRow(QWidget):
     text : the figures.
     calibration : the one that is loaded.
     findings : of the last result, once they are computed.
+    group : choice of the layer of the samples that is on the canvas.
     """
 
     def __init__(self, viewer: Any, attempt: Callable[[], AbstractContextManager[None]]) -> None:
@@ -116,6 +118,7 @@ class UncertaintyRow(QWidget):
         self.calibration: Calibration | None = None
         self.findings: Findings | None = None
         self.text, self.button, self.drop = Sentence("Uncertainty"), QPushButton("Calibration…"), QPushButton("Drop it")
+        self.group = SampleGroup(viewer)
         self._errand = Errand(self)
         self._errand.ended.connect(self._show)
         self._build()
@@ -126,6 +129,8 @@ class UncertaintyRow(QWidget):
         self._shown = (result, kdata, name) if result.samples is not None else None
         self.findings = None
         self.setVisible(self._shown is not None)
+        if self._shown is not None:
+            self.group.show_group(*self._shown)
         self._start()
 
     def load(self, path: str) -> None:
@@ -159,6 +164,7 @@ class UncertaintyRow(QWidget):
         self.findings = found
         self.text.show_text(in_words(found), colour="warning" if found.note or found.refused else "")
         show_layers(self._viewer, found, *self._shown)
+        self.group.refresh()
 
     def ask_and_load(self) -> None:
         """Ask for a file and load it."""
@@ -180,6 +186,7 @@ class UncertaintyRow(QWidget):
         for button in (self.button, self.drop):
             buttons.addWidget(button)
         buttons.addStretch(1)
+        layout.addWidget(self.group)
         layout.addWidget(self.text)
         layout.addLayout(buttons)
 

@@ -11,7 +11,7 @@ import logging
 import threading
 import traceback
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -50,12 +50,14 @@ class Point:
     nfe: int
     stage: str
     params: dict[str, float]
+    failed: Mapping[int, str]
 
     @classmethod
     def of(cls, progress: Progress) -> Point:
         """Copy the scalars of a Progress."""
         p = progress
-        return cls(p.step, p.total, p.slice, p.slices, p.sigma, p.residual, p.loss, p.nfe, p.stage, dict(p.params))
+        scalars = (p.step, p.total, p.slice, p.slices, p.sigma, p.residual, p.loss, p.nfe, p.stage)
+        return cls(*scalars, dict(p.params), p.failed)
 
 
 @dataclass(frozen=True)
@@ -71,11 +73,15 @@ class Preview:
 
 
 class Mailbox:
-    """Room for one picture. Nothing is computed while the last one has not been fetched, or when nobody looks."""
+    """Room for one picture. Nothing is computed while the last one has not been fetched, or when nobody looks.
+
+    The slices of a stack that are done are first results: they are kept until fetched, whether somebody looks or not.
+    """
 
     def __init__(self, enabled: bool) -> None:
         self.enabled = enabled
         self._slot: deque[Preview] = deque(maxlen=1)  # append and pop are atomic
+        self._done: deque[Preview] = deque()
 
     @property
     def wanted(self) -> bool:
@@ -86,9 +92,19 @@ class Mailbox:
         """Leave a picture, in the place of an older one."""
         self._slot.append(picture)
 
+    def put_done(self, picture: Preview) -> None:
+        """Leave the result of a slice; an estimate that waits is older."""
+        self._slot.clear()
+        self._done.append(picture)
+
     def take(self) -> Preview | None:
-        """Fetch the picture, if there is one."""
-        picture = self._slot.pop() if self._slot else None
+        """Fetch a picture, if there is one."""
+        if self._done:
+            return self._done.popleft()
+        try:
+            picture = self._slot.pop()
+        except IndexError:  # looking first is of no use: the thread may clear it meanwhile
+            return None
         return picture if self.enabled else None
 
 
@@ -127,7 +143,9 @@ class Run:
                 except StopIteration as stop:
                     return stop.value
                 self.points.append(Point.of(progress))
-                if self.mailbox.wanted or (self.mailbox.enabled and self.live.paused):
+                if progress.ends_slice and progress.slices > 1:
+                    self.mailbox.put_done(Preview(progress.slice, progress.step, progress.image()))
+                elif self.mailbox.wanted or (self.mailbox.enabled and self.live.paused):
                     self.mailbox.put(Preview(progress.slice, progress.step, progress.image()))
                 del progress  # its tensors are not needed during the next step
         finally:
@@ -247,15 +265,17 @@ class Job(QObject):
         if points:
             self.progressed.emit(points)
 
-    def _fetch_picture(self) -> None:
+    def _fetch_picture(self) -> bool:
         picture = self._run.mailbox.take()
         if picture is not None:
             self.previewed.emit(picture)
+        return picture is not None
 
     def _finish(self) -> None:
         self._timer.stop()
         self._fetch_points()
-        self._fetch_picture()
+        while self._fetch_picture():
+            pass
         self.ended.emit(self._run.outcome)
 
 
