@@ -38,6 +38,7 @@ def loaded_by(code: str, names: tuple[str, ...]) -> list[str]:
     [
         "types",
         "data.kdata",
+        "data.origin",
         "data.fourier",
         "data.display",
         "data.readers",
@@ -63,6 +64,8 @@ def loaded_by(code: str, names: tuple[str, ...]) -> list[str]:
         "recon.tape",
         "recon.result",
         "recon.samples",
+        "recon.script",
+        "recon.notebook",
         "data.montage",
         "recon.metrics",
         "recon.spectra",

@@ -7,6 +7,7 @@ from napari.components import ViewerModel
 from napari.layers import Layer
 
 from napari_lossguide.data import samples
+from napari_lossguide.data.kdata import KData
 from napari_lossguide.data.phantoms import shepp_logan, simulate
 from napari_lossguide.data.readers import read
 from napari_lossguide.types import InvalidInput
@@ -154,7 +155,18 @@ def test_kspace_layers_save_their_kspace(tmp_path):
     again = read(tmp_path / "k.npz")
     np.testing.assert_array_equal(again.kspace, kdata.kspace)
     np.testing.assert_array_equal(again.maps, kdata.maps)
-    assert again.spacing == (3, 2, 1)
+    np.testing.assert_array_equal(again.reference, kdata.reference)
+    assert again.spacing == (3, 2, 1) and again.simulated and not again.real
+
+
+def test_measured_kspace_stays_measured_and_a_real_simulation_real(tmp_path):
+    made = simulate(shepp_logan(16))
+    for kdata in (made, KData(made.kspace, made.acquired)):
+        data, attributes, _ = io.kspace_layers(kdata)[0]
+        io.write_result(str(tmp_path / "k.npz"), data, attributes)
+        again = read(tmp_path / "k.npz")
+        assert (again.simulated, again.real) == (kdata.simulated, kdata.real) == ((kdata is made,) * 2)
+        assert (again.reference is None) == (kdata.reference is None)
 
 
 def test_any_image_saves_its_array_and_spacing(tmp_path):

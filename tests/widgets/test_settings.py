@@ -12,11 +12,12 @@ from tiny import tiny_scan, tiny_unet
 from widgets.fake_engine import FakeEngine
 
 from napari_lossguide.priors.load import save_prior
+from napari_lossguide.recon.autosave import Keeping
 from napari_lossguide.types import InvalidInput
 from napari_lossguide.widgets import io, layers, reconstruct_dock, worker
 from napari_lossguide.widgets.reconstruct_dock import ReconstructDock
 from napari_lossguide.widgets.sample_dock import SampleDock
-from napari_lossguide.widgets.settings import GROUPS, Settings, read_settings
+from napari_lossguide.widgets.settings import GROUPS, MB, Settings, read_settings
 
 MANIFEST = PluginManifest.from_file(Path(io.__file__).parents[1] / "napari.yaml")
 
@@ -70,8 +71,8 @@ def test_the_manifest_says_what_the_model_says():
 
 def test_what_napari_keeps_is_what_is_read(kept):
     assert read_settings() == Settings()
-    kept.runs.device, kept.runs.preview_rate, kept.files.autosave = "cpu", 5, True
-    assert read_settings() == Settings(device="cpu", preview_rate=5, autosave=True)
+    kept.runs.device, kept.runs.preview_rate, kept.files.autosave = "cpu", 5, False
+    assert read_settings() == Settings(device="cpu", preview_rate=5, autosave=False)
     with pytest.raises(ValueError, match="not one of the allowed"):
         kept.runs.device = "abacus"
 
@@ -129,18 +130,21 @@ def test_a_recording_that_outgrows_its_memory_goes_to_the_folder(dock, qtbot, ke
     assert os.listdir(store.folder) == [] and len(left) <= 1, "the system ends it with the run's"
 
 
-def test_results_are_kept_if_wanted(dock, qtbot, kept, tmp_path):
-    results = tmp_path / "mine" / "results"
+def test_results_are_autosaved_if_wanted(dock, qtbot, kept, tmp_path, monkeypatch):
+    monkeypatch.setattr("napari_lossguide.widgets.recovery.keeping", lambda: read_settings().keeping())
+    sessions = tmp_path / "mine" / "autosave"
+    kept.files.autosave = False
     run(qtbot, dock)
-    assert not results.exists()
-    kept.files.autosave = True
+    qtbot.wait(200)
+    assert not sessions.exists()
+    kept.files.autosave, kept.files.autosave_size, kept.files.autosave_days = True, 7, 3
     run(qtbot, dock)
-    qtbot.waitUntil(lambda: results.is_dir() and any(p.suffix == ".npz" for p in results.iterdir()), timeout=10_000)
-    qtbot.waitUntil(lambda: not any(p.suffix == ".part" for p in results.iterdir()), timeout=10_000)
-    (path,) = results.iterdir()
+    qtbot.waitUntil(lambda: len(list(sessions.glob("*/*.npz"))) == 1, timeout=10_000)
+    (path,) = sessions.glob("*/*.npz")
     layer = io.get_reader(str(path))(str(path))[-1]
     result = next(x for x in dock._viewer.layers if x.metadata["lossguide"]["role"] == "result")
-    assert layer[0].shape == result.data.shape and "(SIMULATION)" in path.name
+    assert layer[0].shape == result.data.shape
+    assert read_settings().keeping() == Keeping(True, sessions, 7 * MB, 3)
 
 
 def test_a_folder_that_cannot_be_used_is_said_before_the_run(dock, qtbot, kept, tmp_path):

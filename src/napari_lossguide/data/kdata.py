@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_lossguide.data.origin import Origin
 from napari_lossguide.types import InvalidInput
 
 
@@ -26,6 +27,7 @@ class KData:
     simulated : computed from an image, never measured.
     real : the image is known to be real-valued.
     noise_std : E|n|^2 = noise_std^2 per k-space point, if known.
+    origin : how to get it again; None if nobody said.
 
     Raises
     ------
@@ -43,6 +45,7 @@ class KData:
     simulated: bool = False
     real: bool = False
     noise_std: float | None = None
+    origin: Origin | None = None
 
     def __post_init__(self) -> None:
         kspace = _as_complex64(self.kspace, f"The k-space of {self.name}")
@@ -138,6 +141,16 @@ class KData:
         """All points / acquired points."""
         return float(self.acquired.size / self.acquired.sum())
 
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Contents of a file that `data.readers.read` makes the same k-space from, ready for ``write_npz``."""
+        arrays = {"kspace": self.kspace, "mask": self.acquired, "spacing": np.asarray(self.spacing)}
+        if self.maps is not None:
+            arrays["maps"] = self.maps
+        if self.simulated:  # without it nobody could tell that the k-space was never measured
+            arrays |= {"simulated": np.array(True), "real": np.array(self.real)}
+            arrays |= {} if self.reference is None else {"reference": self.reference}
+        return arrays
+
     def undersample(self, mask: np.ndarray) -> KData:
         """Keep only the acquired points where `mask` (ny, nx) is True.
 
@@ -146,10 +159,12 @@ class KData:
         InvalidInput
             If the mask has another shape than the k-space or keeps nothing.
         """
-        kept = self.acquired & as_mask(mask, self.image_shape, "The mask")
+        chosen = as_mask(mask, self.image_shape, "The mask")
+        kept = self.acquired & chosen
         if not kept.any():
             raise InvalidInput(f"The mask keeps none of the points that were acquired in {self.name}.")
-        return replace(self, kspace=self.kspace * kept, acquired=kept)
+        origin = None if self.origin is None else self.origin.undersample(chosen)
+        return replace(self, kspace=self.kspace * kept, acquired=kept, origin=origin)
 
     def select(self, slice_index: int) -> KData:
         """One slice, still four-dimensional."""
@@ -159,6 +174,7 @@ class KData:
         return replace(
             self,
             kspace=self.kspace[one],
+            origin=None if self.origin is None else self.origin.select(slice_index),
             reference=None if self.reference is None else self.reference[one],
             maps=None if self.maps is None else self.maps[one],
         )

@@ -6,7 +6,7 @@ import os
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tokenize import TokenError
 from typing import Any, Literal
@@ -15,6 +15,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from napari_lossguide.data.kdata import KData, as_mask
+from napari_lossguide.data.origin import Origin
 from napari_lossguide.data.phantoms import simulate
 from napari_lossguide.types import InvalidInput
 
@@ -22,7 +23,8 @@ FileKind = Literal["npy", "npz", "h5"]
 
 _SIGNATURES: dict[bytes, FileKind] = {b"\x93NUMPY": "npy", b"PK\x03\x04": "npz", b"\x89HDF\r\n\x1a\n": "h5"}
 _REFERENCES = ("reconstruction_rss", "reconstruction_esc")
-_KSPACE_NAMES = ("kspace", "images", "mask", "maps", "spacing", "pixel_mm", "ismrmrd_header", *_REFERENCES)
+_SIMULATED = ("simulated", "real", "reference")  # what `KData.arrays` says of a simulation
+_KSPACE_NAMES = ("kspace", "images", "mask", "maps", "spacing", "pixel_mm", "ismrmrd_header", *_SIMULATED, *_REFERENCES)
 _IMAGE_NAMES = ("image", "mean", "images", *_REFERENCES)
 # What NumPy, zipfile and h5py raise on damaged files.
 _DAMAGED = (
@@ -54,7 +56,8 @@ def read(path: str | os.PathLike[str], *, real: bool = False, variable: str | No
     Parameters
     ----------
     path : .npy with complex k-space; .npz with `kspace` (and `mask`, `maps`, `spacing` or `pixel_mm`) or with `images`
-        (slice, ny, nx), from which one coil is simulated; fastMRI .h5 (a 3-D `kspace` is (slice, ny, nx) there).
+        (slice, ny, nx), from which one coil is simulated; fastMRI .h5 (a 3-D `kspace` is (slice, ny, nx) there). What
+        `KData.arrays` wrote to an .npz is read whole.
     real : the k-space is a simulation of an image known to be real-valued
     variable : name of the array to read instead of `kspace` or `images`: k-space if complex, an image if real
 
@@ -69,6 +72,12 @@ def read(path: str | os.PathLike[str], *, real: bool = False, variable: str | No
     InvalidInput
         If the file is missing, damaged or of another kind, or holds no usable array.
     """
+    kdata = _read(path, real, variable)
+    given = {"real": real, "variable": variable}
+    return replace(kdata, origin=Origin.of_file(path, **{name: value for name, value in given.items() if value}))
+
+
+def _read(path: str | os.PathLike[str], real: bool, variable: str | None) -> KData:
     contents = _load(path, (variable,) if variable else ("kspace", "images"), _KSPACE_NAMES)
     chosen = _first(contents, (variable,) if variable else ("kspace", "images"), path)
     array = contents.arrays[chosen]
@@ -77,11 +86,20 @@ def read(path: str | os.PathLike[str], *, real: bool = False, variable: str | No
         if real and np.iscomplexobj(array):
             raise InvalidInput(f"The images in {path} are complex ({array.dtype}), but `real` says otherwise.")
         return simulate(_unit_range(array), **fields)
+    if chosen == "kspace" and contents.kind == "npz":
+        fields |= _simulation(contents.arrays)
     if real:
         fields |= {"real": True, "simulated": True}
     if contents.kind == "h5":
         return _from_fastmri(array, contents.arrays, fields)
     return KData.from_array(array, contents.arrays.get("mask"), maps=contents.arrays.get("maps"), **fields)
+
+
+def _simulation(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """What `KData.arrays` wrote of a simulation; nothing of any other file."""
+    if not np.any(arrays.get("simulated", False)):
+        return {}
+    return {"simulated": True, "real": bool(np.any(arrays.get("real", False))), "reference": arrays.get("reference")}
 
 
 def read_mask(path: str | os.PathLike[str], shape: tuple[int, int], *, what: str = "mask") -> np.ndarray:

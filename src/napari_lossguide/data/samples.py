@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_lossguide.data.kdata import KData
+from napari_lossguide.data.origin import Origin
 from napari_lossguide.data.phantoms import shepp_logan, simulate, smooth_phase
 from napari_lossguide.data.readers import read
 from napari_lossguide.types import InvalidInput
@@ -26,7 +27,7 @@ _TEMPLATE_Z_MM = (-4, 14, 34)
 def phantom() -> KData:
     """Shepp-Logan phantom, 256 x 256, 8 simulated coils, smooth phase and noise."""
     shape = (256, 256)
-    return simulate(
+    kdata = simulate(
         shepp_logan(shape[0]),
         n_coils=8,
         noise_std=0.01,
@@ -34,6 +35,7 @@ def phantom() -> KData:
         name="Shepp-Logan",
         source="simulation: Shepp-Logan phantom, 8 coils",
     )
+    return replace(kdata, origin=Origin("sample", "phantom"))
 
 
 def template_images() -> np.ndarray:
@@ -77,7 +79,7 @@ def template() -> KData:
     """
     images = template_images()
     brain = images[images > 0.1].mean()
-    return simulate(
+    kdata = simulate(
         images,
         n_coils=8,
         noise_std=float(np.sqrt(2) * brain / 30),
@@ -86,6 +88,7 @@ def template() -> KData:
         name="MNI152 template",
         source="simulation: MNI152 T1 template (ICBM 2009a symmetric), 8 coils",
     )
+    return replace(kdata, origin=Origin("sample", "template"))
 
 
 def lesson_phantom() -> KData:
@@ -172,4 +175,7 @@ def sigpy_brain(
         ) from error
     except ValueError as error:
         raise InvalidInput(f"{url} gave another file than expected (its SHA-256 differs); nothing was kept.") from error
-    return replace(read(path), name="SigPy brain", source=url)
+    given = {"url": url, "cache": None if cache is None else str(folder.resolve()), "sha256": sha256}
+    usual = {"url": SIGPY_BRAIN_URL, "cache": None, "sha256": SIGPY_BRAIN_SHA256}
+    origin = Origin("sample", "sigpy_brain", {k: v for k, v in given.items() if v != usual[k]})
+    return replace(read(path), name="SigPy brain", source=url, origin=origin)

@@ -31,11 +31,13 @@ class Parts(NamedTuple):
     measured : what the data say.
     filled : what the prior filled in; of either sign.
     share : energy of the filled-in part over that of the image, of each slice.
+    result : what was split.
     """
 
     measured: NDArray[np.float32]
     filled: NDArray[np.float32]
     share: NDArray[np.float32]
+    result: Result
 
 
 def parts(result: Result, checkpoint: Callable[[], None] = lambda: None) -> Parts:
@@ -65,4 +67,4 @@ def parts(result: Result, checkpoint: Callable[[], None] = lambda: None) -> Part
         measured.append((heard * phase).real.astype(np.float32))
         filled.append(((image - heard) * phase).real.astype(np.float32))
         share.append(np.sum(np.abs(image - heard) ** 2) / (power * image.size))
-    return Parts(np.stack(measured), np.stack(filled), np.asarray(share, np.float32))
+    return Parts(np.stack(measured), np.stack(filled), np.asarray(share, np.float32), result)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -42,10 +43,16 @@ def classifier_facts(guidance: Mapping[str, Any]) -> dict[str, str]:
     return {"classifier_sha256": hashlib.sha256(content).hexdigest()}
 
 
+def finished() -> dict[str, str]:
+    """The time of day, with its zone."""
+    return {"finished": datetime.now().astimezone().isoformat(timespec="seconds")}
+
+
 def provenance(kdata: KData, image: NDArray[np.complex64], device: torch.device) -> dict[str, Any]:
-    """Versions, device and hashes of a run."""
+    """Versions, device, time and hashes of a run."""
     return {
         **versions(device),
+        **finished(),
         "input": kdata.source or kdata.name,
         "input_sha256": hash_of(kdata.kspace),
         "image_sha256": hash_of(image),

@@ -18,7 +18,7 @@ from napari_lossguide.recon.diffusion import SampleNoise, diffusion_steps, open_
 from napari_lossguide.recon.drive import cancellable, last_of
 from napari_lossguide.recon.live import Live
 from napari_lossguide.recon.methods import METHODS, method
-from napari_lossguide.recon.provenance import classifier_facts, hash_of, versions
+from napari_lossguide.recon.provenance import classifier_facts, finished, hash_of, versions
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.recon.result import Progress
 from napari_lossguide.recon.run import choose_device
@@ -118,6 +118,7 @@ class Draw:
             nfe=self.nfe,
             provenance={
                 **versions(self.device),
+                **finished(),
                 **classifier_facts(self.recipe.guidance),
                 "image_sha256": hash_of(images),
             },

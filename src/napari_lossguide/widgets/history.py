@@ -64,7 +64,7 @@ class History:
             name=labelled(LAYER, self.kdata),
             role="timeline",
             scale=self.kdata.spacing,
-            metadata={"simulated": self.kdata.simulated, "step": step, "what": what},
+            metadata={"simulated": self.kdata.simulated, "step": step, "what": what, "recipe": self.so_far().to_json()},
             contrast_limits=limits,
             renew=renew,
         )
@@ -76,6 +76,10 @@ class History:
         layer = layers.find_layer(viewer, "timeline", labelled(LAYER, self.kdata))
         if layer is not None:
             layer.visible = False
+
+    def so_far(self) -> Recipe:
+        """The recipe with the changes of knobs that took effect."""
+        return self.recipe.model_copy(update={"changes": self.changes})
 
     def follows(self, kdata: KData, points: np.ndarray, shown: Recipe) -> bool:
         """Whether these settings differ from those of the run in live knobs at most."""
@@ -95,8 +99,7 @@ class History:
                 "A branch can differ from its run in live knobs alone; the settings differ in more. Set them back, or "
                 "press Run to start anew."
             )
-        whole = self.recipe.model_copy(update={"changes": self.changes})
-        recipe = branched(whole, step, knobs_of(shown))
+        recipe = branched(self.so_far(), step, knobs_of(shown))
         return History(
             self.kdata, self.points, recipe, self.tape.branch(step), at=step, title=title, family=self.family
         )

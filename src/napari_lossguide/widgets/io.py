@@ -53,8 +53,10 @@ def read_kspace(path: str) -> list[LayerData]:
 
 
 def read_images(path: str) -> list[LayerData]:
-    """Layer of the images of an .npz file; nothing is simulated."""
-    return [_image_layer(read_image(path), Path(path).stem, _spacing(path), {})]
+    """Layer of the images of an .npz file; nothing is simulated. Samples of a prior keep their recipe."""
+    facts = _facts(path)
+    kept = {**facts, "role": "samples"} if "recipe" in facts else {}
+    return [_image_layer(read_image(path), Path(path).stem, _spacing(path), kept)]
 
 
 def read_result(path: str) -> list[LayerData]:
@@ -62,13 +64,19 @@ def read_result(path: str) -> list[LayerData]:
     name, spacing = Path(path).stem, _spacing(path)
     with np.load(path, allow_pickle=False) as file:
         arrays = {key: np.asarray(file[key]) for key in ("zero_filled", "std") if key in file.files}
-        facts = {key: str(file[key]) for key in ("recipe", "facts") if key in file.files}
+    facts = _facts(path)
     found, note = [], _spread_note(facts.get("recipe", ""))
     for key, array in arrays.items():
         own = {"role": "standard deviation", "note": note} if key == "std" else {}
         word = key.replace("_", "-") + (SAYS_LITTLE if own.get("note") else "")
         found.append(_image_layer(array, f"{word}: {name}", spacing, {**facts, **own}))
     return [*found, _image_layer(read_image(path), name, spacing, {**facts, "role": "result"})]
+
+
+def _facts(path: str) -> dict[str, str]:
+    """Recipe and facts of the run that a file holds, as JSON texts."""
+    with np.load(path, allow_pickle=False) as file:
+        return {key: str(file[key]) for key in ("recipe", "facts") if key in file.files}
 
 
 def _spread_note(recipe: str) -> str:
@@ -128,15 +136,10 @@ def write_result(path: str, data: Any, meta: Mapping[str, Any]) -> list[str]:
     elif kept.get("result") is not None:
         kept["result"].save(path)
     elif kept.get("role") == "kspace" and isinstance(kept.get("kdata"), KData):
-        write_npz(path, _kspace_arrays(kept["kdata"]))
+        write_npz(path, kept["kdata"].arrays())
     else:
         write_npz(path, {"image": array, "spacing": np.asarray(meta.get("scale", (1.0,)), float)[-3:]})
     return [path]
-
-
-def _kspace_arrays(kdata: KData) -> dict[str, np.ndarray]:
-    arrays = {"kspace": kdata.kspace, "mask": kdata.acquired, "spacing": np.asarray(kdata.spacing)}
-    return arrays if kdata.maps is None else {**arrays, "maps": kdata.maps}
 
 
 def _npy_holds(path: str) -> str:

@@ -14,6 +14,7 @@ from napari.utils import DirectLabelColormap
 from napari_lossguide.data.display import display_limits, view
 from napari_lossguide.data.kdata import KData
 from napari_lossguide.masks import MaskRecipe
+from napari_lossguide.widgets.run_facts import run_facts
 from napari_lossguide.widgets.views import (
     KEY,
     UNIT,
@@ -190,15 +191,7 @@ def add_result(
     spacing : (slice, y, x) in mm, `KData.spacing`.
     metadata : more to keep in the layer.
     """
-    kept = {
-        **(metadata or {}),
-        "result": result,
-        "recipe": result.recipe.to_json(),
-        "seed": result.recipe.seed,
-        "device": result.provenance.get("device", ""),
-        "provenance": dict(result.provenance),
-        "simulated": result.simulated,
-    }
+    kept = {**(metadata or {}), "result": result, "residual": result.residual, **run_facts(result)}
     shown = view(result.image, "magnitude")
     return show_image(
         viewer, shown, name=name, role="result", scale=spacing, metadata=kept, contrast_limits=_limits(shown)
@@ -261,18 +254,18 @@ def add_samples(viewer: Any, samples: "Samples", name: str) -> Image:
 
     A preview becomes this layer, unless there is one of this name already.
     """
-    kept = {
-        "result": samples,
-        "recipe": samples.recipe.to_json(),
-        "seed": samples.recipe.seed,
-        "provenance": dict(samples.provenance),
-    }
     preview = find_layer(viewer, "samples preview", SAMPLES)
     if preview is not None and find_layer(viewer, "samples", name) is None:
         held(preview).update(role="samples", name=name)
         preview.name = name
     elif preview is not None:
         viewer.layers.remove(preview)
+    return show_samples(viewer, samples, name)
+
+
+def show_samples(viewer: Any, samples: "Samples", name: str) -> Image:
+    """As `add_samples`, whatever preview there is."""
+    kept = {"result": samples, **run_facts(samples)}
     shown = view(samples.images, "magnitude")
     place: dict[str, Any] = {"name": name, "role": "samples", "scale": (1.0, 1.0, 1.0)}
     return show_image(viewer, shown, metadata=kept, contrast_limits=(0.0, 1.0), **place)

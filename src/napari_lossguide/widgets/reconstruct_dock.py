@@ -20,7 +20,6 @@ from napari_lossguide.recon.result import Progress, Result
 from napari_lossguide.recon.tape import Tape
 from napari_lossguide.types import InvalidInput
 from napari_lossguide.widgets import layers
-from napari_lossguide.widgets.autosave import Autosave
 from napari_lossguide.widgets.failure import Failure
 from napari_lossguide.widgets.history import History
 from napari_lossguide.widgets.keys import BRANCH, give_key
@@ -28,6 +27,7 @@ from napari_lossguide.widgets.panel import Panel
 from napari_lossguide.widgets.recipe_row import RecipeRow, same_but_live
 from napari_lossguide.widgets.recipe_source import GIVES_RECIPE
 from napari_lossguide.widgets.reconstruct_settings import ReconstructSettings
+from napari_lossguide.widgets.recovery import Autosave
 from napari_lossguide.widgets.restart import RestartOffer
 from napari_lossguide.widgets.result_layers import PREVIEW, RunPreview, show_parts, show_result, summary
 from napari_lossguide.widgets.run_panel import RunPanel
@@ -87,7 +87,6 @@ class ReconstructDock(Panel):
         self._parts = Errand(self)
         self._parts.ended.connect(self._show_parts)
         self._set = read_settings()
-        self._autosave = Autosave(partial(self.status.show_text, colour="error"), self)
         self._job: Job | None = None
         self._live: Live | None = None
         self._preview: RunPreview | None = None
@@ -98,6 +97,7 @@ class ReconstructDock(Panel):
         self._look_soon = self.after(150, self._offer_restart)
         self._last: tuple[Recipe, Recipe] | None = None  # as it was started, as it came out
         self._stoppers: list[Callable[[], bool]] = []
+        self.autosave = Autosave(self, napari_viewer)
         self.destroyed.connect(partial(_stop_all, self._stoppers))
         self._build()
 
@@ -200,6 +200,7 @@ class ReconstructDock(Panel):
         title = f"{method(recipe.method).title} of {kdata.name}"
         watch = partial(watch_machine, self.settings.device.currentData())
         how = {"preview": self.panel.preview.isChecked(), "watch": watch, "rate": self._set.preview_rate}
+        self.autosave.begin(recipe, title, kdata)
         self._job = Job(start, self._live, title=title, parent=self, **how)
         self._job.watched.connect(self.panel.show_machine)
         self._stoppers[:] = [self._job.stopper]
@@ -284,6 +285,7 @@ class ReconstructDock(Panel):
         top = show_result(
             self._viewer, result, kdata, phase=phase, preview=self._preview, at=history.at, title=history.title
         )
+        self.autosave.keep(result, held(top)["name"], kdata)
         history.family.append(held(top)["name"])
         history.hide(self._viewer)
         if history.title:
@@ -296,7 +298,6 @@ class ReconstructDock(Panel):
         self.panel.where.setText("Done")
         self.status.setToolTip("")
         self.status.show_text(summary(result), colour="warning" if result.failed else "")
-        self._autosave.keep(result, held(top)["name"], self._set)
 
     def _show_parts(self, outcome: tuple[Parts, str, KData] | Failure) -> None:
         with self.attempt():
@@ -360,11 +361,12 @@ class ReconstructDock(Panel):
 
     def _build(self) -> None:
         self.body.addWidget(self.settings)
-        self.recipes = RecipeRow(self.recipe, self.load_recipe, self.status.show_text, self.attempt)
+        self.recipes = RecipeRow(self, self.settings.kdata)
         self.body.addWidget(self.recipes)
         self.body.addStretch(1)
         for place, widget in enumerate((self.panel, self._restart, self.timeline, self.uncertainty), start=1):
             self.layout().insertWidget(place, widget)
+        self.layout().insertWidget(0, self.autosave)
         self.listen(self._viewer.events.theme, self._follow_theme)
         self._follow_theme()
         give_key(self, self.timeline.button, BRANCH)

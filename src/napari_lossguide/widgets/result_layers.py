@@ -13,9 +13,11 @@ from napari_lossguide.data.kdata import KData
 from napari_lossguide.recon.measured import Parts
 from napari_lossguide.recon.methods import method
 from napari_lossguide.recon.recipe import Recipe
+from napari_lossguide.recon.restore import Restored
 from napari_lossguide.recon.result import Result
 from napari_lossguide.recon.uncertainty import spread_note
 from napari_lossguide.widgets import layers
+from napari_lossguide.widgets.run_facts import run_facts
 from napari_lossguide.widgets.views import SAYS_LITTLE, held, zero_filled
 
 PREVIEW = "Live preview"
@@ -125,8 +127,28 @@ def show_result(
     """
     own = labelled(label, kdata) if label else result_name(result.recipe, kdata, at, title)
     name = _unused_name(viewer, own)
-    facts = {"residual": result.residual, "seconds": result.seconds, "nfe": result.nfe, "source": kdata.name}
-    facts |= {"failed": dict(result.failed)} if result.failed else {}
+    facts: dict[str, Any] = {"source": kdata.name} | ({"failed": dict(result.failed)} if result.failed else {})
+    _show_companions(viewer, result, name, kdata.spacing, phase)
+    if preview is not None:
+        preview.become(name, result.image)
+    top = layers.add_result(viewer, result, name, spacing=kdata.spacing, metadata=facts)
+    viewer.layers.selection.active = top
+    return top
+
+
+def show_restored(viewer: Any, restored: Restored) -> Image:
+    """Add the layers of a result that was autosaved by an earlier program."""
+    result, spacing = restored.result, restored.spacing
+    role = "result" if isinstance(result, Result) else "samples"
+    name = _unused_name(viewer, restored.name, role)
+    if not isinstance(result, Result):
+        return layers.show_samples(viewer, result, name)
+    _show_companions(viewer, result, name, spacing, phase=False)
+    facts = {"failed": dict(result.failed)} if result.failed else {}
+    return layers.add_result(viewer, result, name, spacing=spacing, metadata=facts)
+
+
+def _show_companions(viewer: Any, result: Result, name: str, spacing: layers.Spacing, phase: bool) -> None:
     hidden: list[tuple[str, np.ndarray, str, str]] = []
     note = spread_note(result.recipe)
     if result.std is not None:
@@ -139,16 +161,11 @@ def show_result(
             image,
             name=f"{word}{SAYS_LITTLE if note and image is result.std else ''} of {name}",
             role=word.lower(),
-            scale=kdata.spacing,
-            metadata={"simulated": result.simulated, "recipe": result.recipe.to_json(), "of": name, "note": note},
+            scale=spacing,
+            metadata={**run_facts(result), "of": name, "note": note},
             contrast_limits=display_limits(image, kind),
             colormap=colormap,
         ).visible = False
-    if preview is not None:
-        preview.become(name, result.image)
-    top = layers.add_result(viewer, result, name, spacing=kdata.spacing, metadata=facts)
-    viewer.layers.selection.active = top
-    return top
 
 
 def show_parts(viewer: Any, split: Parts, of: str, kdata: KData) -> None:
@@ -166,7 +183,7 @@ def show_parts(viewer: Any, split: Parts, of: str, kdata: KData) -> None:
             name=f"{word} of {of}",
             role=role,
             scale=kdata.spacing,
-            metadata={"simulated": kdata.simulated, "of": of},
+            metadata={**run_facts(split.result), "of": of},
             contrast_limits=between,
             colormap=colormap,
         ).visible = False
@@ -229,10 +246,10 @@ def failures(failed: Mapping[int, str]) -> str:
     return head + "".join(f"\nSlice {index + 1}: {why}" for index, why in sorted(failed.items()))
 
 
-def _unused_name(viewer: Any, name: str) -> str:
+def _unused_name(viewer: Any, name: str, role: str = "result") -> str:
     """The name, numbered when another result has it."""
     number, candidate = 1, name
-    while layers.find_layer(viewer, "result", candidate) is not None:
+    while layers.find_layer(viewer, role, candidate) is not None:
         number += 1
         candidate = f"{name} ({number})"
     return candidate

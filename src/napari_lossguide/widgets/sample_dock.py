@@ -10,14 +10,15 @@ from qtpy.QtCore import QEvent, Signal
 from napari_lossguide.recon.live import Live
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.widgets import layers
-from napari_lossguide.widgets.autosave import Autosave
 from napari_lossguide.widgets.failure import Failure
 from napari_lossguide.widgets.panel import Panel
 from napari_lossguide.widgets.recipe_row import RecipeRow, same_but_live
+from napari_lossguide.widgets.recovery import Autosave
 from napari_lossguide.widgets.run_panel import RunPanel
 from napari_lossguide.widgets.sample_settings import SampleSettings, describe_samples
 from napari_lossguide.widgets.settings import read_settings
 from napari_lossguide.widgets.smooth import load_torch
+from napari_lossguide.widgets.views import held
 from napari_lossguide.widgets.worker import Job, Point, Preview, watch_machine
 
 if TYPE_CHECKING:
@@ -59,12 +60,12 @@ class SampleDock(Panel):
         self._viewer = napari_viewer
         self.settings, self.panel = SampleSettings(), RunPanel(plotted=False)
         self._set = read_settings()
-        self._autosave = Autosave(partial(self.status.show_text, colour="error"), self)
         self._job: Job | None = None
         self._live: Live | None = None
         self._running: Recipe | None = None
         self._last: tuple[Recipe, Recipe] | None = None  # as it was started, as it came out
         self._stoppers: list[Callable[[], bool]] = []
+        self.autosave = Autosave(self, napari_viewer)
         self.destroyed.connect(partial(_stop_all, self._stoppers))
         self._build()
 
@@ -122,6 +123,7 @@ class SampleDock(Panel):
         title = describe_samples(recipe)
         watch = partial(watch_machine, self.settings.device.currentData())
         how = {"preview": self.panel.preview.isChecked(), "watch": watch, "rate": self._set.preview_rate}
+        self.autosave.begin(recipe, title)
         self._job = Job(start, self._live, title=title, parent=self, **how)
         self._job.watched.connect(self.panel.show_machine)
         self._stoppers[:] = [self._job.stopper]
@@ -170,6 +172,7 @@ class SampleDock(Panel):
         assert self._running is not None
         self._last = self._running, samples.recipe
         layer = layers.add_samples(self._viewer, samples, describe_samples(samples.recipe))
+        self.autosave.keep(samples, held(layer)["name"])
         self._viewer.layers.selection.active = layer
         self.panel.where.setText("Done")
         self.status.setToolTip("")
@@ -177,7 +180,6 @@ class SampleDock(Panel):
         self.status.show_text(
             f"{n} image{'s' * (n != 1)} in {samples.seconds:.1f} s; drawn from the prior, not measured."
         )
-        self._autosave.keep(samples, layer.name, self._set)
 
     def _turn(self, name: str, value: float) -> None:
         if self._live is None:
@@ -196,10 +198,10 @@ class SampleDock(Panel):
 
     def _build(self) -> None:
         self.body.addWidget(self.settings)
-        row = RecipeRow(self.recipe, self.load_recipe, self.status.show_text, self.attempt, command="lossguide sample")
-        self.body.addWidget(row)
+        self.body.addWidget(RecipeRow(self, command="lossguide sample"))
         self.body.addStretch(1)
         self.layout().insertWidget(1, self.panel)
+        self.layout().insertWidget(0, self.autosave)
         self.panel.button.setToolTip("Draw the images; during a run: stop it.")
         self.panel.give_keys(self)
         self.panel.run.connect(self.start)

@@ -12,6 +12,7 @@ from napari_lossguide.data.kdata import KData
 from napari_lossguide.recon.result import Result
 from napari_lossguide.widgets import layers
 from napari_lossguide.widgets.boxes import ComboBox, IntBox
+from napari_lossguide.widgets.run_facts import run_facts
 from napari_lossguide.widgets.views import held, role_of
 
 SAMPLE = "single sample"  # role
@@ -101,12 +102,7 @@ class SampleGroup(QWidget):
             name=f"Sample of {name}",
             role=SAMPLE,
             scale=kdata.spacing,
-            metadata={
-                "simulated": result.simulated,
-                "recipe": result.recipe.to_json(),
-                "of": name,
-                "sample": self.number.value(),
-            },
+            metadata={**run_facts(result), "of": name, "sample": self.number.value()},
             contrast_limits=display_limits(result.image, "magnitude"),
         )
 

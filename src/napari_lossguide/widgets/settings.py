@@ -9,7 +9,7 @@ from typing import Literal
 from napari.settings import get_plugin_settings
 from pydantic import BaseModel, ConfigDict, Field
 
-from napari_lossguide.recon.autosave import default_folder
+from napari_lossguide.recon.autosave import Keeping
 from napari_lossguide.types import InvalidInput
 
 PLUGIN = "napari-lossguide"
@@ -44,18 +44,28 @@ class Settings(BaseModel):
     cache_folder: str = Field(
         "",
         title="Folder",
-        description="For fetched sample data, results that are kept and recordings that outgrow the memory. Empty: the "
+        description="For fetched sample data, autosaved results and recordings that outgrow the memory. Empty: the "
         "system's folders for cached and temporary files.",
     )
     autosave: bool = Field(
-        False, title="Keep results", description="Write the result of each finished run to the folder."
+        True,
+        title="Autosave",
+        description="Write the result of each finished run to the folder; after a crash it is offered again.",
     )
     autosave_size: int = Field(
         2000,
         ge=1,
         le=1_000_000,
         title="Room for results",
-        description="MB; the oldest results that were kept are removed beyond it. The newest stays in any case.",
+        description="MB; the oldest autosaved results make room for new ones.",
+    )
+    autosave_days: int = Field(
+        0,
+        ge=0,
+        le=365,
+        title="Days that results stay",
+        description="How long autosaved results stay after napari was closed; 0 removes them then. Those of a crash "
+        "stay until they are recovered or discarded.",
     )
 
     def place(self, name: str) -> Path | None:
@@ -79,9 +89,10 @@ class Settings(BaseModel):
             ) from error
         return folder
 
-    def results(self) -> Path:
-        """Where results are kept; raises what `place` raises."""
-        return self.place("results") or default_folder()
+    def keeping(self) -> Keeping:
+        """Whether, where and how long results are autosaved; raises what `place` raises."""
+        folder = self.place("autosave") if self.autosave else None
+        return Keeping(self.autosave, folder, self.autosave_size * MB, self.autosave_days)
 
 
 def read_settings() -> Settings:

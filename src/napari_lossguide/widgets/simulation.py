@@ -1,12 +1,14 @@
 """Settings of a simulated acquisition, and the simulation itself."""
 
 import math
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from napari_lossguide.data.kdata import KData
+from napari_lossguide.data.origin import Origin
 from napari_lossguide.data.phantoms import simulate, smooth_phase
 from napari_lossguide.widgets.pixels import Pixels
 
@@ -76,7 +78,7 @@ def simulate_pixels(pixels: Pixels, params: SimulationParams, name: str) -> KDat
     slices, *shape = pixels.data.shape
     ny, nx = shape
     phases = [smooth_phase((ny, nx), params.seed + index, params.phase) for index in range(slices)]
-    return simulate(
+    kdata = simulate(
         pixels.data,
         n_coils=params.n_coils,
         noise_std=noise_level(pixels.data, params),
@@ -86,3 +88,4 @@ def simulate_pixels(pixels: Pixels, params: SimulationParams, name: str) -> KDat
         name=name,
         source=f"made from the image “{name}”",
     )
+    return replace(kdata, origin=Origin("image", name, params.model_dump()))

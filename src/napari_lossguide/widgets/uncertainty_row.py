@@ -20,6 +20,7 @@ from napari_lossguide.types import InvalidInput
 from napari_lossguide.widgets import layers
 from napari_lossguide.widgets.failure import Failure
 from napari_lossguide.widgets.panel import Sentence
+from napari_lossguide.widgets.run_facts import run_facts
 from napari_lossguide.widgets.sample_group import SampleGroup
 from napari_lossguide.widgets.views import held
 from napari_lossguide.widgets.worker import Errand
@@ -202,7 +203,7 @@ def show_layers(viewer: Any, found: Findings, result: Result, kdata: KData, name
     top = layers.find_layer(viewer, "result", name)
     if top is None:
         return
-    facts = {"simulated": result.simulated, "recipe": result.recipe.to_json(), "note": found.note, "of": name}
+    facts = {**run_facts(result), "of": name, "note": found.note}
     limits = display_limits(result.image, "magnitude")
     for index, level in enumerate(SHOWN):
         own = {"metadata": facts, "contrast_limits": limits, "scale": kdata.spacing}
