@@ -68,7 +68,8 @@ def keeping(tmp_path):
 def start_another(folder, code, *, wait=""):
     """Another program, that autosaves into the same folder; it is waited for until it prints a word."""
     paths = os.pathsep.join([str(Path(napari_lossguide.__file__).parents[1]), str(TESTS)])
-    head = f"from recon.test_autosave import *\nkeeping = Keeping(folder=Path({str(folder)!r}))\nsession = Session(keeping)\n"
+    head = "from recon.test_autosave import *\n"
+    head += f"keeping = Keeping(folder=Path({str(folder)!r}))\nsession = Session(keeping)\n"
     child = subprocess.Popen(
         [sys.executable, "-c", head + code],
         env={**os.environ, "PYTHONPATH": paths},

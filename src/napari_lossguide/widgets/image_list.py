@@ -40,6 +40,7 @@ class ImageList(QListWidget):
         self.images: list[Image] = []
         self._ticked: dict[Layer, bool] = {}
         self.setAccessibleName("Images to compare")
+        self.setToolTip("Tick the images to compare.")
         self.itemChanged.connect(self._ticks_changed)
 
     def ticked(self) -> list[Image]:

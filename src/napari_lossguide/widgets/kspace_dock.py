@@ -153,13 +153,13 @@ class KSpaceDock(Panel):
         self.body.addLayout(self._source_form)
         self.body.addWidget(self._image_part)
         self.body.addWidget(self.view)
-        for title, part_of in (
-            ("Energy against radius", self.profile),
-            ("A reconstruction in k-space", self.predicted),
-            ("Spikes", self.spikes),
-            ("Noise", self.noise),
+        for title, part_of, tip in (
+            ("Energy against radius", self.profile, "How strong k-space is at each spatial frequency, in dB."),
+            ("A reconstruction in k-space", self.predicted, "What a result says of the points, measured or not."),
+            ("Spikes", self.spikes, "Single points that are far too strong: find them, take them out, or add some."),
+            ("Noise", self.noise, "Measure the noise of the data, or add more of it."),
         ):
-            self.body.addWidget(Folded(title, part_of))
+            self.body.addWidget(Folded(title, part_of, tip))
         self.body.addStretch(1)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from napari.layers import Labels, Layer
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFileDialog, QFormLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QFormLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_lossguide.data.kdata import KData
 from napari_lossguide.masks.recipe import DRAWN
@@ -216,6 +216,7 @@ class SweepBase(QWidget):
         for name, widget in names.items():
             widget.setAccessibleName(name)
             self._rows.addRow(name, widget)
+        self.input.setToolTip("The k-space that every cell reconstructs.")
         self.mask.setToolTip(
             "Use only these points of k-space, in every cell; else those of the recipe's mask, if any."
         )
@@ -229,7 +230,9 @@ class SweepBase(QWidget):
         row.setSpacing(6)
         row.addWidget(self.take, 3)
         row.addWidget(self.load, 2)
-        self._rows.addRow("Recipe", row)
+        label = QLabel("Recipe")
+        label.setBuddy(self.take)
+        self._rows.addRow(label, row)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(self._rows)
