@@ -188,11 +188,11 @@ def compare(walk: Walk) -> None:
     """Both against the true image, over the whole and in a drawn rectangle."""
     dock = walk.dock("Compare")
     dock.add_reference()
-    dock.toggle.setChecked(True)
+    dock.modes.choose("side by side")
     wait(lambda: len([r for r in dock.table.rows if "psnr" in r.figures]) == 2, "the figures")
     whole = [row.figures["psnr"] for row in dock.table.rows]
     walk.take("compare")
-    dock.toggle.setChecked(False)
+    dock.modes.choose("")
     walk.viewer.canvas.grid.enabled = False
     walk.viewer.reset_view()
     shapes = walk.viewer.add_shapes(name="region", edge_color="yellow", face_color="transparent", edge_width=2)
@@ -225,7 +225,7 @@ def first(folder: Path, steps: int) -> None:
 
 def second(folder: Path) -> None:
     """The recipe again, in a napari that knows nothing of the first one."""
-    walk = Walk(folder, 10)
+    walk = Walk(folder, 11)
     walk.viewer.open_sample(PLUGIN, SAMPLE)
     dock = walk.dock("Reconstruct")
     with mock.patch.object(QFileDialog, "getOpenFileName", return_value=(str(folder / RECIPE), "")):

@@ -1,5 +1,7 @@
 """Spikes and noise of k-space."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -16,6 +18,7 @@ from napari_lossguide.data.artefacts import (
 )
 from napari_lossguide.data.fourier import ifft2c
 from napari_lossguide.data.kdata import KData
+from napari_lossguide.data.origin import Origin
 from napari_lossguide.data.phantoms import complex_noise, shepp_logan, simulate
 from napari_lossguide.masks import make_mask
 from napari_lossguide.types import InvalidInput
@@ -50,6 +53,8 @@ def test_what_was_done_is_said(scan):
     assert "1 point set as not acquired" in drop_points(scan, [(3, 4)]).source
     assert scan.source == "made up"
     assert spiked.simulated
+    known = replace(scan, origin=Origin("sample", "phantom"))
+    assert add_spike(known, (1, 1), 0.5).origin is None, "the sample has no such spike"
     np.testing.assert_array_equal(spiked.reference, scan.reference)
 
 

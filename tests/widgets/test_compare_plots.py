@@ -37,7 +37,9 @@ def result(image):
     """A result as far as the dock looks at it."""
     fields = dict.fromkeys(Result.__dataclass_fields__)
     recipe = SimpleNamespace(to_json=lambda: "{}", seed=0)
-    return Result(**fields | {"image": image, "recipe": recipe, "provenance": {}, "simulated": True})
+    return Result(
+        **fields | {"image": image, "recipe": recipe, "provenance": {}, "simulated": True, "residual": np.nan}
+    )
 
 
 def open_page(qtbot, dock, page):

@@ -94,7 +94,7 @@ def test_each_button_does_its_step_and_gets_its_tick(qtbot):
     qtbot.waitUntil(lambda: ticked() == ["sample", "mask", "run"], timeout=5000)
     dock.buttons["compare"].click()
     qtbot.waitUntil(lambda: ticked() == list(guide_dock.STEPS), timeout=10_000)
-    assert viewer.window.open["Compare"].toggle.isChecked()
+    assert viewer.window.open["Compare"].modes.mode == "side by side"
 
 
 def test_a_lesson_that_needs_a_package_says_so(qtbot, monkeypatch):

@@ -232,9 +232,10 @@ def with_noise_std(kdata: KData, noise_std: float, how: str) -> KData:
 
 
 def changed(kdata: KData, kspace: np.ndarray, what: str, note: str) -> KData:
-    """The data with other k-space; name and source say what was done."""
+    """The data with other k-space; name and source say what was done. Nobody can get them again but from a file."""
     source = f"{kdata.source}; {note}" if kdata.source else note
-    return replace(kdata, kspace=kspace.astype(np.complex64, copy=False), name=f"{kdata.name} + {what}", source=source)
+    kspace = kspace.astype(np.complex64, copy=False)
+    return replace(kdata, kspace=kspace, name=f"{kdata.name} + {what}", source=source, origin=None)
 
 
 def _one(index: int | None, count: int, what: str) -> slice:

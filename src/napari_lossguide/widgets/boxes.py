@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from qtpy.QtCore import Qt
-from qtpy.QtGui import QPaintEvent, QValidator, QWheelEvent
+from qtpy.QtGui import QAction, QPaintEvent, QValidator, QWheelEvent
 from qtpy.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
@@ -113,7 +113,12 @@ class MenuButton(QPushButton):
         self.setMaximumWidth(28)
         self.setStyleSheet("QPushButton::menu-indicator { width: 0; image: none }")
         menu = QMenu(self)
-        self.actions_by_title = {title: menu.addAction(title, act) for title, act in actions.items()}
+        self.actions_by_title: dict[str, QAction] = {}
+        for title, act in actions.items():
+            action = QAction(title, self)  # owned by the button: one that the menu makes may end before it
+            action.triggered.connect(lambda _=False, act=act: act())
+            menu.addAction(action)
+            self.actions_by_title[title] = action
         self.setMenu(menu)
 
 

@@ -9,6 +9,7 @@ from napari_lossguide.widgets import difference_maps
 from napari_lossguide.widgets.boxes import ComboBox
 from napari_lossguide.widgets.panel import Panel, heading
 from napari_lossguide.widgets.reconstruct_dock import ReconstructDock
+from napari_lossguide.widgets.view_modes import GRID
 from napari_lossguide.widgets.views import kdata_of, role_of
 
 PLUGIN = "napari-lossguide"
@@ -113,7 +114,7 @@ class GuideDock(Panel):
     def _compare(self) -> None:
         dock = self._open("Compare")
         dock.add_reference()
-        dock.toggle.setChecked(True)
+        dock.modes.choose(GRID)
         self._look.start()
 
     def _do(self, action: Callable[[], Any]) -> None:

@@ -283,13 +283,9 @@ class MaskDock(Panel):
             self.body.addWidget(widget)
         self.body.addLayout(grid)
         self.body.addWidget(self.lines)
-        self.body.addWidget(
-            Folded("Change by a rule", self.rules, "Change the mask as it is now by one rule.")
-        )
+        self.body.addWidget(Folded("Change by a rule", self.rules, "Change the mask as it is now by one rule."))
         self.body.addWidget(self.previews)
-        self.body.addWidget(
-            Folded("Sweep over acceleration", self.sweep, "What this kind of mask costs at 2 to 12.")
-        )
+        self.body.addWidget(Folded("Sweep over acceleration", self.sweep, "What this kind of mask costs at 2 to 12."))
         self.body.addStretch(1)
 
 
