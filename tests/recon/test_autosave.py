@@ -62,14 +62,14 @@ def make_result(seed=0, size=32, **facts):
 
 @pytest.fixture
 def keeping(tmp_path):
-    return Keeping(folder=tmp_path / "autosave")
+    return Keeping(folder=tmp_path / "autosave", days=7.0)
 
 
 def start_another(folder, code, *, wait=""):
     """Another program, that autosaves into the same folder; it is waited for until it prints a word."""
     paths = os.pathsep.join([str(Path(napari_lossguide.__file__).parents[1]), str(TESTS)])
     head = "from recon.test_autosave import *\n"
-    head += f"keeping = Keeping(folder=Path({str(folder)!r}))\nsession = Session(keeping)\n"
+    head += f"keeping = Keeping(folder=Path({str(folder)!r}), days=7.0)\nsession = Session(keeping)\n"
     child = subprocess.Popen(
         [sys.executable, "-c", head + code],
         env={**os.environ, "PYTHONPATH": paths},
