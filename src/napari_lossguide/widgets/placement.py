@@ -20,8 +20,8 @@ def to_data(layer: Layer, points: np.ndarray) -> np.ndarray:
     return out
 
 
-def finest(layer: Image) -> Any:
-    """Data of an image; of several resolutions the finest. Not copied, and not read if they are lazy."""
+def finest(layer: Layer) -> Any:
+    """Data of an image or of labels; of several resolutions the finest. Not copied, and not read if they are lazy."""
     return layer.data[0] if layer.multiscale else layer.data
 
 

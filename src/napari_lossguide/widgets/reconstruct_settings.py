@@ -21,6 +21,7 @@ from napari_lossguide.widgets.forms import ParamsForm, form_layout
 from napari_lossguide.widgets.method_form import Fold, MethodForm
 from napari_lossguide.widgets.optional_layer import OptionalLayerCombo
 from napari_lossguide.widgets.panel import LayerCombo, Panel
+from napari_lossguide.widgets.placement import finest
 from napari_lossguide.widgets.prior_choice import PriorChoice
 from napari_lossguide.widgets.settings import read_settings
 from napari_lossguide.widgets.values_row import ValuesRow
@@ -285,7 +286,7 @@ def facts(kdata: KData, mask: Layer | None) -> str:
     ny, nx = kdata.image_shape
     acquired = kdata.acquired
     if mask is not None and mask.data.shape == acquired.shape:
-        acquired = acquired & (np.asarray(mask.data) != 0)
+        acquired = acquired & (np.asarray(finest(mask)) != 0)
     share = acquired.mean()
     parts = [f"{kdata.n_coils} coil{'s' * (kdata.n_coils != 1)}", f"{ny} × {nx}"]
     if kdata.n_slices > 1:

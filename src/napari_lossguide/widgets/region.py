@@ -14,6 +14,7 @@ from napari_lossguide.types import InvalidInput
 from napari_lossguide.widgets.layers import show_mask
 from napari_lossguide.widgets.optional_layer import OptionalLayerCombo
 from napari_lossguide.widgets.panel import Panel
+from napari_lossguide.widgets.placement import finest
 from napari_lossguide.widgets.views import role_of
 
 NAME = "region"
@@ -98,7 +99,7 @@ def points_of(layer: Layer, shape: tuple[int, int]) -> np.ndarray:
     InvalidInput
         If it is empty, of another size, or differs from slice to slice.
     """
-    points = np.asarray(layer.data) != 0
+    points = np.asarray(finest(layer)) != 0
     if points.shape[-2:] != shape:
         raise InvalidInput(f"The region {layer.name!r} has shape {points.shape}, but the image has {shape}.")
     first = points.reshape(-1, *shape)[0]

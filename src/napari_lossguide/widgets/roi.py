@@ -35,7 +35,7 @@ def pixels_in(layer: Layer, image: Image) -> np.ndarray:
         rows, columns = np.indices(shape)
         points = to_data(layer, to_world(image, np.stack([rows, columns], -1).reshape(-1, 2)))
         places = np.round(points).astype(int)
-        drawn = np.asarray(layer.data)
+        drawn = np.asarray(finest(layer))
         labels: np.ndarray = drawn.reshape(-1, *drawn.shape[-2:]).max(0) > 0
         there = ((places >= 0) & (places < labels.shape)).all(1)
         inside = np.zeros(len(places), bool)

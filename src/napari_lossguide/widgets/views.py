@@ -11,6 +11,7 @@ from napari_lossguide.data.fourier import ifft2c, rss
 from napari_lossguide.data.kdata import KData
 from napari_lossguide.masks import MaskRecipe
 from napari_lossguide.types import InvalidInput
+from napari_lossguide.widgets.placement import finest
 
 if TYPE_CHECKING:
     from napari_lossguide.recon.result import Result
@@ -122,7 +123,7 @@ def mask_of(layer: Any) -> np.ndarray:
     InvalidInput
         If the layer has more than two axes and its slices differ, or nothing is acquired.
     """
-    points = np.asarray(layer.data) != 0
+    points = np.asarray(finest(layer)) != 0
     first = points.reshape(-1, *points.shape[-2:])[0]
     if not (points == first).all():
         raise InvalidInput(f"The mask {layer.name!r} differs from slice to slice; one mask for all slices is accepted.")
