@@ -81,13 +81,14 @@ def python(text, folder):
     )
 
 
-def test_the_script_of_the_last_run_gives_its_image(qtbot, dock, viewer, tmp_path):
+def test_the_script_of_the_last_run_gives_its_image(qtbot, dock, viewer, tmp_path, monkeypatch):
     mask = MaskRecipe.of("random", acceleration=2.0, center_fraction=0.3)
     layers.show_mask(viewer, mask.make((48, 48)), name="mask", scale=(1.0, 1.0, 1.0), recipe=mask)
     run(qtbot, dock)
     result = views.result_of(result_layer(viewer))
     other, _ = layers.add_kspace(viewer, simulate(shepp_logan(48) * 2, name="another"))
     dock.settings.input.layer = other  # is chosen now, and is not what was run
+    asked(monkeypatch, "")
     entry(dock, "Copy as Python").trigger()
     assert dock.status.sentence == "Copied a Python script of the recipe of the last run on scan.npz."
     done = python(QApplication.clipboard().text(), tmp_path)
