@@ -2,7 +2,7 @@
 
     xvfb-run -a -s "-screen 0 1920x1200x24" python docs/pictures.py
 
-Writes docs/images/{kspace,mask,reconstruct,compare}.png.
+Writes docs/images/{kspace,mask,reconstruct,compare}.png and sweep.png.
 """
 
 from pathlib import Path

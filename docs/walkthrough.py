@@ -195,11 +195,9 @@ def compare(walk: Walk) -> None:
     dock.modes.choose("")
     walk.viewer.canvas.grid.enabled = False
     walk.viewer.reset_view()
-    shapes = walk.viewer.add_shapes(name="region", edge_color="yellow", face_color="transparent", edge_width=2)
-    shapes.mode = "add_rectangle"
+    dock.draw.click()
     walk.drag((70, 60), (130, 120))
-    shapes.mode = "pan_zoom"
-    dock.region.layer = shapes
+    dock.region.layer.mode = "pan_zoom"
     wait(lambda: [row.figures.get("psnr") for row in dock.table.rows] != whole, "the figures of the region")
     walk.take("region")
 

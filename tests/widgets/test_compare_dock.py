@@ -8,6 +8,7 @@ import threading
 import numpy as np
 import pytest
 from napari.components import ViewerModel
+from napari.layers import Image, Shapes
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QApplication
 from widgets.compared import TRUTH, add_images, of_role, settle, show, state
@@ -445,3 +446,12 @@ def test_a_row_of_the_table_is_of_the_reference_it_was_computed_with(qtbot, dock
     assert next(csv.DictReader(io.StringIO(dock.csv())))["reference"] == "good"
     gate.set()
     qtbot.waitUntil(lambda: "True image" in next(csv.DictReader(io.StringIO(dock.csv())))["reference"], timeout=20_000)
+
+
+def test_a_region_is_drawn_with_a_button_in_the_unit_of_the_images(qtbot, dock, viewer):
+    dock.draw.click()
+    (drawn,) = [x for x in viewer.layers if isinstance(x, Shapes)]
+    assert dock.region.layer is drawn and drawn.mode == "add_rectangle" and viewer.layers.selection.active is drawn
+    assert drawn.units == next(x for x in viewer.layers if isinstance(x, Image)).units[-2:]
+    dock.draw.click()
+    assert len([x for x in viewer.layers if isinstance(x, Shapes)]) == 1

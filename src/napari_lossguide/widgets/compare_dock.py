@@ -9,6 +9,7 @@ from napari.utils.theme import get_theme
 from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QTabWidget
 
+from napari_lossguide.widgets import layers
 from napari_lossguide.widgets.difference_maps import NO_REFERENCE, DifferenceMaps
 from napari_lossguide.widgets.figures_page import FiguresPage
 from napari_lossguide.widgets.forms import form_layout
@@ -52,6 +53,7 @@ class CompareDock(Panel):
         self.reference = OptionalLayerCombo(self, napari_viewer, is_comparable, "none")
         self.region = OptionalLayerCombo(self, napari_viewer, is_region, "whole image")
         self._watched: Layer | None = None  # the region whose drawing is followed
+        self.draw = QPushButton("Draw")
         self.truth, self.list = QPushButton("True image"), ImageList(self, napari_viewer)
         self.skipped = Sentence("Not listed")
         self.modes, self.differences = ViewModes(napari_viewer), DifferenceMaps(napari_viewer)
@@ -93,6 +95,19 @@ class CompareDock(Panel):
     def csv(self) -> str:
         """Return the table as comma-separated values."""
         return self.figures.csv()
+
+    def draw_region(self) -> None:
+        """Put napari's rectangle tool into the person's hand, on the chosen Shapes layer or a new one."""
+        with self.attempt():
+            self._leave_grid()
+            layer = self.region.layer
+            if not isinstance(layer, Shapes):
+                layer = layers.add_shapes(self._viewer, "region", "figures region")
+                self.region.refresh()  # it may not have heard of the layer yet
+                self.region.layer = layer
+            layer.visible = True
+            self._viewer.layers.selection.active = layer
+            layer.mode = "add_rectangle"
 
     def _layers_changed(self, event: Any = None) -> None:
         if self._arranging:
@@ -218,7 +233,14 @@ class CompareDock(Panel):
         label = QLabel("Reference")
         label.setBuddy(self.reference)
         rows.addRow(label, row)
-        rows.addRow("Region", self.region)
+        self.draw.setToolTip("Take napari's rectangle tool; without a Shapes layer for it one is added.")
+        area = QHBoxLayout()
+        area.setSpacing(6)
+        area.addWidget(self.region, 1)
+        area.addWidget(self.draw)
+        label = QLabel("Region")
+        label.setBuddy(self.region)
+        rows.addRow(label, area)
         self.body.addLayout(rows)
         for title, page, tip in (
             ("Figures", self.figures, "Figures of merit of each image."),
@@ -233,6 +255,7 @@ class CompareDock(Panel):
 
     def _connect(self) -> None:
         self.truth.clicked.connect(self.add_reference)
+        self.draw.clicked.connect(lambda _: self.draw_region())
         self.modes.changed.connect(self._mode_changed)
         self.list.changed.connect(self._soon.start)
         self.differences.changed.connect(self._soon.start)

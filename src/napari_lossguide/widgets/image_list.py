@@ -13,7 +13,7 @@ from napari_lossguide.widgets.swipe import ROLE as SWIPE
 from napari_lossguide.widgets.views import held, role_of
 
 MAPS = {"quantile", DEVIATION, "calibrated standard deviation"}
-NOT_COMPARED = {ROLE, SWIPE, "kspace", "psf", "phase", "preview", "measured part", "filled-in part", *MAPS}
+NOT_COMPARED = {ROLE, SWIPE, "kspace", "psf", "phase", "preview", "timeline", "measured part", "filled-in part", *MAPS}
 WANTED = {"result"}  # ticked from the start
 ROWS = 2, 6  # least and most that are in sight
 

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from napari.layers import Image, Labels, Layer
+from napari.layers import Image, Labels, Layer, Shapes
 from napari.utils import DirectLabelColormap
 
 from napari_lossguide.data.display import display_limits, view
 from napari_lossguide.data.kdata import KData
 from napari_lossguide.masks import MaskRecipe
+from napari_lossguide.widgets.placement import finest, pixel_size
 from napari_lossguide.widgets.run_facts import run_facts
 from napari_lossguide.widgets.views import (
     KEY,
@@ -150,6 +151,14 @@ def show_points(
     place = placed(scale, points.shape[1], _unit(viewer, kept))
     look = {"face_color": "transparent", "border_color": "red", "size": 7}
     return viewer.add_points(points, name=name, metadata={KEY: kept}, **look, **place)
+
+
+def add_shapes(viewer: Any, name: str, role: str) -> Shapes:
+    """Add empty shapes to draw on the uppermost image: in its unit, with lines of its pixels' size."""
+    image = next((x for x in reversed(viewer.layers) if isinstance(x, Image)), None)
+    units = {} if image is None else {"units": image.units[-2:], "axis_labels": image.axis_labels[-2:]}
+    look = {"edge_color": "#f2a541", "face_color": "transparent", "edge_width": _stroke(image)}
+    return viewer.add_shapes(ndim=2, name=name, metadata={KEY: {"role": role, "name": name}}, **look, **units)
 
 
 def mark_drawn(layer: Labels, metadata: Mapping[str, Any] | None = None) -> None:
@@ -316,3 +325,11 @@ def _set_contrast(layer: Image, limits: tuple[float, float], colormap: str) -> N
     layer.contrast_limits_range = limits
     layer.contrast_limits = limits
     layer.colormap = colormap
+
+
+def _stroke(image: Image | None) -> float:
+    """A width that is seen on an image of any size."""
+    if image is None:
+        return 1.0
+    size = np.multiply(finest(image).shape[-2:] if not image.rgb else finest(image).shape[:2], pixel_size(image))
+    return float(size.max()) * 0.006

@@ -160,6 +160,12 @@ class Panel(QWidget):
         timer.timeout.connect(callback)
         return timer
 
+    def once(self, milliseconds: int, callback: Callable[[], None]) -> None:
+        """Call back once, unless the dock ends before; nothing is left of it."""
+        timer = self.after(milliseconds, callback)
+        timer.timeout.connect(timer.deleteLater)
+        timer.start()
+
     @contextmanager
     def attempt(self) -> Iterator[None]:
         """Show what goes wrong inside as one sentence; clear the last one before. The dock stays usable."""

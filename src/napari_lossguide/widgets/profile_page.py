@@ -10,13 +10,14 @@ from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_lossguide.recon.profile import values_at, walk
 from napari_lossguide.types import InvalidInput
+from napari_lossguide.widgets import layers
 from napari_lossguide.widgets.line_plot import COLOURS, Line, LinePlot
 from napari_lossguide.widgets.optional_layer import OptionalLayerCombo
 from napari_lossguide.widgets.panel import Panel, Sentence
 from napari_lossguide.widgets.placement import finest, pixel_size, shown_plane, to_data, to_world, unit_of
 from napari_lossguide.widgets.result_layers import SIMULATION
 from napari_lossguide.widgets.roi import LINE as ROLE
-from napari_lossguide.widgets.views import KEY, role_of
+from napari_lossguide.widgets.views import role_of
 
 LINES = {"line", "path"}
 NAME = "Profile"
@@ -57,16 +58,7 @@ class ProfilePage(QWidget):
         self.drawing.emit()
         layer = self.line.layer
         if layer is None:
-            image = next((x for x in reversed(self._viewer.layers) if isinstance(x, Image)), None)
-            units = {} if image is None else {"units": image.units[-2:], "axis_labels": image.axis_labels[-2:]}
-            layer = self._viewer.add_shapes(
-                ndim=2,
-                name=NAME,
-                edge_color="#f2a541",
-                edge_width=_stroke(image),
-                metadata={KEY: {"role": ROLE}},
-                **units,
-            )
+            layer = layers.add_shapes(self._viewer, NAME, ROLE)
             self.line.refresh()
             self.line.layer = layer
         layer.visible = True
@@ -168,11 +160,3 @@ def _read(image: Image, lazy: Any) -> np.ndarray:
 
 def _is_shapes(layer: Layer) -> bool:
     return isinstance(layer, Shapes) and role_of(layer) in ("", ROLE)
-
-
-def _stroke(image: Image | None) -> float:
-    """A width that is seen on an image of any size."""
-    if image is None:
-        return 1.0
-    size = np.multiply(finest(image).shape[-2:] if not image.rgb else finest(image).shape[:2], pixel_size(image))
-    return float(size.max()) * 0.006

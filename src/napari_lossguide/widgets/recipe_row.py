@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from qtpy.QtCore import QUrl
 from qtpy.QtGui import QDesktopServices
-from qtpy.QtWidgets import QApplication, QFileDialog, QHBoxLayout, QMenu, QSizePolicy, QToolButton, QWidget
+from qtpy.QtWidgets import QApplication, QFileDialog, QHBoxLayout, QMenu, QPushButton, QSizePolicy, QWidget
 
 from napari_lossguide.data.kdata import KData
 from napari_lossguide.data.origin import Origin
@@ -66,10 +66,9 @@ class RecipeRow(QWidget):
         super().__init__()
         self._dock, self._data, self._say = dock, data, dock.status.show_text
         self._written: tuple[KData, Origin] | None = None  # k-space that was saved for a script
-        self.button, menu = QToolButton(), QMenu(self)
-        self.button.setText("Recipe")
+        self.button, menu = QPushButton("Recipe ▾"), QMenu(self)
         self.button.setToolTip("Take the run along, as a recipe, a script or a notebook; see where a layer comes from.")
-        self.button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.button.setStyleSheet("QPushButton::menu-indicator { width: 0; image: none }")
         self.button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.button.setMenu(menu)
         menu.setToolTipsVisible(True)

@@ -215,17 +215,17 @@ class ReconstructDock(Panel):
         self.timeline.begin(recorded=method(recipe.method).needs_prior)
         self._offer_branch()
         # The window answers between the click, the zero-filled image, its layer and the first step.
-        self.after(0, partial(self._prepare_preview, kdata, points)).start()
+        self.once(0, partial(self._prepare_preview, kdata, points))
 
     def _prepare_preview(self, kdata: KData, points: np.ndarray) -> None:
         self._preview = RunPreview(self._viewer, kdata, points)
-        self.after(0, self._open_preview).start()
+        self.once(0, self._open_preview)
 
     def _open_preview(self) -> None:
         if self._preview is not None and self.panel.preview.isChecked():
             self._preview.open()
         if self._job is not None:
-            self.after(FIRST_PAINT, self._job.start).start()
+            self.once(FIRST_PAINT, self._job.start)
 
     def _show_points(self, points: list[Point]) -> None:
         if self._live is not None:

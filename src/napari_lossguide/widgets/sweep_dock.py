@@ -199,7 +199,7 @@ class SweepDock(Panel):
             first = self.board.isHidden()
             self.board.begin(self._coming)
             if first:
-                self.after(50, self._share).start()  # the table knows its size by then
+                self.once(50, self._share)  # the table knows its size by then
             self._coming, self._layers = None, {}
 
     def _show_live(self, preview: CellPreview) -> None:

@@ -157,8 +157,10 @@ class Run:
             free_gpu_cache()
 
     def _walk(self) -> Outcome:
+        start = self.start
+        del self.start  # it holds the data and the recording, and napari keeps what it has run, for its list of tasks
         self.live.checkpoint()
-        steps = self.start(self._say)
+        steps = start(self._say)
         try:
             while True:
                 try:
@@ -316,7 +318,8 @@ class Job(QObject):
         self._fetch_points()
         while self._fetch_picture():
             pass
-        self.ended.emit(self._run.outcome)
+        outcome, self._run.outcome = self._run.outcome, None
+        self.ended.emit(outcome)
 
 
 class Errand(QObject):
@@ -364,7 +367,9 @@ class _Caught:
         return self._title
 
     def __call__(self) -> None:
+        function, box = self._function, self._box
+        del self._function, self._box  # napari keeps what it has run, for its list of tasks
         try:
-            self._box.append(self._function())
+            box.append(function())
         except BaseException as error:  # noqa: BLE001 (napari would lose it)
-            self._box.append(failure(error))
+            box.append(failure(error))
