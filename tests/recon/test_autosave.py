@@ -242,6 +242,20 @@ def test_two_programs_do_not_take_each_others_sessions(keeping):
     second.close()
 
 
+def test_a_crash_after_taking_over_leaves_the_results_to_be_offered_again(keeping):
+    session = Session(keeping)
+    session.keep(session.number(), "a", make_result())
+    session.close()
+    code = """
+left, = sessions_left(keeping.folder, crashed=False)
+print("taken" if session.take(left) else "not", flush=True)
+time.sleep(60)
+"""
+    kill(start_another(keeping.folder, code, wait="taken"))
+    (left,) = sessions_left(keeping.folder)
+    assert len(left.results) == 1 and not left.clean
+
+
 def test_the_newest_results_are_kept_within_the_room_there_is(keeping):
     one = sum(np.asarray(a).nbytes + 1024 for a in make_result().arrays().values()) + 3000
     keeping = Keeping(folder=keeping.folder, limit=3 * one)

@@ -9,7 +9,7 @@ from napari_lossguide.data.display import view
 from napari_lossguide.data.fourier import ifft2c, rss
 from napari_lossguide.data.kdata import KData
 from napari_lossguide.data.phantoms import shepp_logan, simulate
-from napari_lossguide.masks import MASKS, achieved_acceleration, make_mask, point_spread
+from napari_lossguide.masks import MASKS, MaskRecipe, achieved_acceleration, make_mask, point_spread
 from napari_lossguide.widgets import layers
 from napari_lossguide.widgets.mask_dock import MaskDock
 from napari_lossguide.widgets.sampling import complete_lines, describe_sampling
@@ -413,3 +413,64 @@ def test_nothing_to_sweep_is_a_sentence(dock, qtbot):
     dock.sweep.button.click()
     assert "no acceleration to sweep" in dock.status.sentence
     assert dock.sweep.button.isEnabled()
+
+
+def bring(viewer, **params):
+    """A mask as loading a recipe in the Reconstruct dock brings it."""
+    recipe = MaskRecipe.of("equispaced", axis="y", **params)
+    name = "mask of the recipe"
+    return recipe, layers.show_mask(viewer, recipe.make(SHAPE), name=name, scale=(5.0, 2.0, 1.0), recipe=recipe)
+
+
+def test_a_mask_that_a_recipe_brings_is_gone_on_with(dock, viewer, qtbot):
+    own = viewer.layers["mask"].data.copy()
+    recipe, layer = bring(viewer, acceleration=3.0, seed=7)
+    settle(qtbot, dock)
+    assert dock.recipe() == recipe and not dock.hand_made
+    assert "mask of the recipe" in dock.badge.sentence
+    np.testing.assert_array_equal(viewer.layers["mask"].data, own, "the mask before it stays")
+    np.testing.assert_array_equal(layer.data != 0, recipe.make(SHAPE))
+    dock.buttons["seed"].click()
+    settle(qtbot, dock)
+    assert mask_recipe_of(layer) == MaskRecipe.of("equispaced", **{**recipe.params, "seed": 8})
+    np.testing.assert_array_equal(viewer.layers["mask"].data, own)
+
+
+def test_the_next_recipe_is_no_drawing(dock, viewer, qtbot):
+    bring(viewer, acceleration=3.0)
+    settle(qtbot, dock)
+    recipe, layer = bring(viewer, acceleration=5.0)
+    settle(qtbot, dock)
+    assert dock.recipe() == recipe and not dock.hand_made and mask_recipe_of(layer) == recipe
+    paint(qtbot, dock, [(1, 1)])
+    assert dock.hand_made == "drawn by hand", "a stroke is one still"
+    recipe, layer = bring(viewer, acceleration=5.0)
+    settle(qtbot, dock)
+    assert dock.recipe() == recipe and not dock.hand_made
+
+
+def test_a_drawn_mask_of_a_recipe_is_safe_from_the_parameters(dock, viewer, qtbot):
+    drawn = MaskRecipe.drawn(np.eye(*SHAPE, dtype=bool))
+    layer = layers.show_mask(viewer, drawn.make(SHAPE), name="brought", scale=(5.0, 2.0, 1.0), recipe=drawn)
+    settle(qtbot, dock)
+    assert dock.hand_made == "drawn by hand" and dock.layer.layer is layer
+    np.testing.assert_array_equal(layer.data, np.eye(*SHAPE))
+
+
+def test_masks_of_others_and_of_another_size_are_left_alone(dock, viewer, qtbot):
+    before = dock.layer.layer
+    recipe = MaskRecipe.of("random")
+    layers.show_mask(viewer, recipe.make((8, 8)), name="small", scale=(1.0, 1.0, 1.0), recipe=recipe)
+    viewer.add_labels(np.ones(SHAPE, np.uint8), name="somebody's")
+    settle(qtbot, dock)
+    assert dock.layer.layer is before and not dock.hand_made
+
+
+def test_a_dock_opened_later_shows_the_mask_of_the_recipe(viewer, kdata, qtbot):
+    layers.add_kspace(viewer, kdata)
+    recipe, layer = bring(viewer, acceleration=3.0, seed=7)
+    dock = MaskDock(viewer)
+    qtbot.addWidget(dock)
+    settle(qtbot, dock)
+    assert dock.recipe() == recipe and dock.layer.layer is layer
+    assert [x for x in viewer.layers if x.name == "mask"] == []

@@ -75,7 +75,7 @@ class MaskDock(Panel):
         self.lines.setChecked(True)
         self.buttons = {name: QPushButton(title) for name, (title, _) in BUTTONS.items()}
         self.previews = MaskPreviews(self, napari_viewer)
-        self.layer = MaskLayer(self, napari_viewer, self._drawn_on, self._layer_removed)
+        self.layer = MaskLayer(self, napari_viewer, self._drawn_on, self._layer_removed, self._show_recipe)
         self.rules = MaskRules(self.layer, self._parameters_mask)
         self.sweep = MaskSweep(self, self._sweep_choice)
         self._update_timer = self.after(UPDATE_MS, self._update)
@@ -141,11 +141,8 @@ class MaskDock(Panel):
 
     def _pick_up(self) -> None:
         recipe = self.layer.pick_up()
-        if recipe is not None and recipe.kind in MASKS:
-            self.kind.setCurrentIndex(self.kind.findData(recipe.kind))
-            self.form.set_values(recipe.params)
-        elif recipe is not None:
-            self._set_hand_made("drawn by hand")
+        if recipe is not None:
+            self._show_recipe(recipe)
 
     def _update(self) -> None:
         """Make the mask of the parameters, unless a person's own is shown."""
@@ -247,6 +244,7 @@ class MaskDock(Panel):
 
     def _connect(self) -> None:
         self.data.layer_changed.connect(self._data_chosen)
+        self.listen(self.viewer.layers.events.inserted, self._adopt)
         self.kind.currentIndexChanged.connect(self._show_form)
         self.lines.toggled.connect(self._set_lines)
         self.rules.pressed.connect(self._apply_rule)
@@ -287,6 +285,24 @@ class MaskDock(Panel):
         self.body.addWidget(self.previews)
         self.body.addWidget(Folded("Sweep over acceleration", self.sweep, "What this kind of mask costs at 2 to 12."))
         self.body.addStretch(1)
+
+    def _adopt(self, event: Any) -> None:
+        """Go on with a mask that another dock has made by a recipe, as loading a recipe does."""
+        recipe = None if self._kdata is None else self.layer.adopt(event.value, self._kdata.image_shape)
+        if recipe is not None:
+            self._show_recipe(recipe)
+            if not self.hand_made:
+                self.badge.show_text(f"From “{event.value.name}”; the mask before it stays a layer of its own.")
+
+    def _show_recipe(self, recipe: MaskRecipe) -> None:
+        """Show the kind and the parameters of the mask that is in the layer now."""
+        if recipe.kind in MASKS:
+            self._set_hand_made("")
+            self.kind.setCurrentIndex(self.kind.findData(recipe.kind))
+            self.form.set_values(recipe.params)
+        else:
+            self._set_hand_made("drawn by hand")
+        self._show_effects()
 
 
 def _changed(form: ParamsForm, name: str) -> bool:

@@ -14,7 +14,7 @@ from napari_lossguide.widgets import layers
 from napari_lossguide.widgets.panel import Panel
 from napari_lossguide.widgets.sampling import complete_lines
 from napari_lossguide.widgets.soon import Soon
-from napari_lossguide.widgets.views import mask_of, mask_recipe_of
+from napari_lossguide.widgets.views import held, mask_of, mask_recipe_of, role_of
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -32,6 +32,7 @@ class MaskLayer:
     viewer : napari's viewer, or a viewer model.
     drawn : called when the points have changed by hand.
     removed : called when the layer was removed.
+    brought : called with the recipe of a mask that another dock put into the layer.
 
     Attributes
     ----------
@@ -40,10 +41,16 @@ class MaskLayer:
     """
 
     def __init__(
-        self, panel: Panel, viewer: "ViewerModel", drawn: Callable[[], None], removed: Callable[[], None]
+        self,
+        panel: Panel,
+        viewer: "ViewerModel",
+        drawn: Callable[[], None],
+        removed: Callable[[], None],
+        brought: Callable[[MaskRecipe], None],
     ) -> None:
         self._panel, self._viewer = panel, viewer
-        self._drawn, self._removed = drawn, removed
+        self._drawn, self._removed, self._brought = drawn, removed, brought
+        self._known: Any = None  # the recipe in the layer when it was last written or looked at
         self.layer: Labels | None = None
         self.mask: np.ndarray | None = None
         self.lines: str | None = None
@@ -62,10 +69,25 @@ class MaskLayer:
         layer = layers.show_mask(self._viewer, mask, name=self._name, scale=kdata.spacing, recipe=recipe, metadata=kept)
         if layer is not self.layer:
             self._attach(layer, mask)
+        self._known = held(layer).get("mask")
+
+    def adopt(self, layer: Any, shape: tuple[int, int]) -> MaskRecipe | None:
+        """Go on with a layer that another dock made by a recipe, if its mask has this shape (ny, nx); its recipe."""
+        kept = held(layer)
+        own = kept.get("name") == self._name
+        if role_of(layer) != "mask" or "mask" not in kept or own or layer.data.shape != shape:
+            return None
+        recipe = mask_recipe_of(layer)
+        self._attach(layer, mask_of(layer))
+        self._name = str(kept["name"])
+        return recipe
 
     def pick_up(self) -> MaskRecipe | None:
-        """Go on with the layer that an earlier dock left, if there is one that can be used; its recipe."""
+        """Go on with the layer that an earlier dock left, or that a recipe brought, if it can be used; its recipe."""
         layer = layers.find_layer(self._viewer, "mask", NAME)
+        if layer is None:
+            made = [x for x in self._viewer.layers if role_of(x) == "mask" and "mask" in held(x)]
+            layer = made[-1] if made else None
         if layer is None:
             return None
         try:
@@ -73,6 +95,7 @@ class MaskLayer:
         except InvalidInput:
             return None
         self._attach(layer, mask_of(layer))
+        self._name = str(held(layer).get("name", NAME))
         return recipe
 
     def change(self, mask: np.ndarray) -> None:
@@ -108,6 +131,7 @@ class MaskLayer:
         self.release()
         self.layer = layer
         self.mask = self._before_stroke = mask.copy()
+        self._known = held(layer).get("mask")
         for event, listener in self._events(layer):
             self._panel.listen(event, listener)
 
@@ -165,9 +189,13 @@ class MaskLayer:
         start = time.perf_counter()
         points = np.asarray(self.layer.data) != 0
         if not np.array_equal(points, self.mask):
-            self.mask = points
-            layers.mark_drawn(self.layer)
-            self._drawn()
+            self.mask, before, self._known = points, self._known, held(self.layer).get("mask")
+            if self._known is not None and self._known != before:
+                self._brought(MaskRecipe(**self._known))  # a stroke leaves the recipe as it is, another dock does not
+            else:
+                layers.mark_drawn(self.layer)
+                self._known = None
+                self._drawn()
             self._looked = time.perf_counter()
             self._took = self._looked - start
 

@@ -129,9 +129,13 @@ class ReconstructSettings(QWidget):
         Raises
         ------
         InvalidInput
-            If its prior is not here.
+            If it is one of samples, or its prior is not here.
         """
         chosen = method(recipe.method)
+        if not chosen.needs_data:
+            raise InvalidInput(
+                f"The recipe's method is '{recipe.method}', which draws samples; load it in “Sample the prior”."
+            )
         if chosen.needs_prior:
             self.prior.select(recipe.prior)
         for box in (self.method, self.combine):

@@ -172,7 +172,13 @@ class Autosave(QWidget):
     def _recover(self) -> None:
         for button in (self.recover, self.load, self.discard):
             button.setEnabled(False)
-        self._reading.start(partial(restore_all, self._left, self._session), "Reading autosaved results")
+        session, left = self._session, self._left
+
+        def read() -> tuple[list[Restored], list[str]]:
+            session.keeping = keeping()  # which also says how long they stay after this program
+            return restore_all(left, session)
+
+        self._reading.start(read, "Reading autosaved results")
 
     def _recovered(self, outcome: tuple[list[Restored], list[str]] | Failure) -> None:
         for button in (self.recover, self.load, self.discard):
