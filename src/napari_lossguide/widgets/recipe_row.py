@@ -134,8 +134,9 @@ class RecipeRow(QWidget):
             recipe, what = self._dock.recipe()
             path, _ = QFileDialog.getSaveFileName(self, "Save recipe", f"{recipe.method}.json", FILTER)
             if path:
-                write_text(Path(path), recipe.to_json())
-                self._say(f"Saved {what} as {path}.")
+                target = _with_suffix(path, ".json")
+                write_text(target, recipe.to_json())
+                self._say(f"Saved {what} as {target}.")
 
     def ask_and_load(self) -> None:
         """Ask for a file and show its recipe."""
@@ -161,7 +162,7 @@ class RecipeRow(QWidget):
             kdata = last.kdata if ran and last is not None else self._data()
         origin = None if kdata is None else self._file_of(kdata)
         if kdata is not None and origin is None:
-            self._say("Nothing was copied: the script would have no file to read the k-space from.")
+            self._say("Nothing was written or copied: it would have no file to read the k-space from.")
             return None
         provenance = last.result.provenance if ran and last is not None else None
         return {"origin": origin, "provenance": provenance, "device": self._dock.settings.device.currentData()}
@@ -185,7 +186,13 @@ def _on(origin: Origin | None) -> str:
 
 
 def _with_suffix(path: str, suffix: str) -> Path:
-    return Path(path) if Path(path).suffix else Path(path).with_suffix(suffix)
+    """The name that was given, with the suffix if it lacks it ("week 1.5" has none)."""
+    if Path(path).suffix.lower() == suffix:
+        return Path(path)
+    target = Path(path + suffix)
+    if target.exists():  # the dialog asked about the other name
+        raise InvalidInput(f"{target} exists already; choose it in the dialog to replace it, or choose another name.")
+    return target
 
 
 def same_but_live(a: Recipe, b: Recipe) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
@@ -159,6 +160,7 @@ class Autosave(QWidget):
     def _offer(self, found: list[Left] | Failure) -> None:
         if isinstance(found, Failure):
             self.note.show_text(f"The autosaved results could not be looked for: {found.sentence}", colour="warning")
+            self.show()
             return
         self._left = found
         self.text.show_text(in_words(found), colour="warning" if found else "")
@@ -198,7 +200,7 @@ class Autosave(QWidget):
     def _load(self) -> None:
         """Show the newest of the recipes of unfinished runs."""
         with self._dock.attempt():
-            newest = max((path for left in self._left for path in left.unfinished), key=lambda p: p.stat().st_mtime)
+            newest = max((path for left in self._left for path in left.unfinished), key=_time)
             recipe, name = read_unfinished(newest)
             self._dock.load_recipe(recipe)
             said = f"Loaded the recipe of “{name}”, which had not ended; press Run to run it again."
@@ -252,6 +254,11 @@ def in_words(found: list[Left]) -> str:
         parts.append(f"{_counted(unfinished, 'recipe')} of what was running")
     how = "left" if all(x.clean for x in found) else "that did not end cleanly left"
     return f"A napari {how} {' and '.join(parts)}, on {found[-1].when:%d %B at %H:%M}."
+
+
+def _time(path: Path) -> float:
+    """When a file was written; 0 if it is gone, which reading it tells."""
+    return path.stat().st_mtime if path.exists() else 0.0
 
 
 def _counted(count: int, what: str) -> str:
