@@ -1,10 +1,6 @@
-"""What a crash has left is offered, and comes back; what cannot be autosaved stops no run."""
+"""What the docks autosave and what they offer of a napari that crashed, by their buttons."""
 
-import os
-import signal
-import subprocess
-import sys
-from pathlib import Path
+import shutil
 
 import numpy as np
 import pytest
@@ -12,29 +8,21 @@ from napari.components import ViewerModel
 from qtpy.QtCore import QThreadPool
 from widgets.fake_engine import FakeEngine
 
-import napari_lossguide
 from napari_lossguide.data.phantoms import shepp_logan, simulate
-from napari_lossguide.recon.autosave import Keeping, sessions_left
+from napari_lossguide.recon.autosave import RUNNING, Keeping, Session, sessions_left
+from napari_lossguide.recon.live import Live
 from napari_lossguide.recon.recipe import Recipe
+from napari_lossguide.recon.restore import restore
+from napari_lossguide.recon.samples import Samples, sample_recipe
+from napari_lossguide.recon.tape import Tape
 from napari_lossguide.types import InvalidInput
-from napari_lossguide.widgets import layers, reconstruct_dock, recovery, views
-from napari_lossguide.widgets.io import write_result
+from napari_lossguide.widgets import layers, reconstruct_dock, views
 from napari_lossguide.widgets.recipe_row import RecipeRow
 from napari_lossguide.widgets.reconstruct_dock import ReconstructDock
+from napari_lossguide.widgets.run_facts import recipe_of
 from napari_lossguide.widgets.sample_dock import SampleDock
 
-TESTS = Path(__file__).resolve().parents[1]
-CRASH = """
-import os, signal, sys
-from pathlib import Path
-from recon.test_autosave import make_result
-from napari_lossguide.recon.autosave import Keeping, Session
-session = Session(Keeping(folder=Path(sys.argv[1])))
-for seed in range(2):
-    session.keep(session.number(), f"Proximal mean, seed {seed}", make_result(seed), (3.0, 2.0, 1.0))
-session.begin(session.number(), "Proximal mean of head", make_result(7).recipe, "head")
-os.kill(os.getpid(), signal.SIGKILL)
-"""
+KEEPING = "napari_lossguide.widgets.recovery.keeping"
 
 
 @pytest.fixture
@@ -43,139 +31,245 @@ def viewer():
 
 
 @pytest.fixture
+def kdata():
+    return simulate(shepp_logan(32), spacing=(5.0, 2.0, 1.0), name="head")
+
+
+@pytest.fixture
 def engine(monkeypatch):
     fake = FakeEngine()
     monkeypatch.setattr(reconstruct_dock, "start_reconstruction", fake)
-    monkeypatch.setattr("napari_lossguide.widgets.prior_choice.PriorChoice.value", lambda self: "brain")
     yield fake
     assert QThreadPool.globalInstance().waitForDone(5000)
 
 
 @pytest.fixture
-def crashed(autosave_folder):
-    """A program that died with two results and a run on its way."""
-    paths = os.pathsep.join([str(Path(napari_lossguide.__file__).parents[1]), str(TESTS)])
-    command = [sys.executable, "-c", CRASH, str(autosave_folder)]
-    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": paths}, check=False, timeout=120)
-    assert done.returncode == -signal.SIGKILL
-    return autosave_folder
+def make_dock(qtbot, viewer, kdata, monkeypatch):
+    monkeypatch.setattr("napari_lossguide.widgets.prior_choice.PriorChoice.value", lambda self: "brain")
+    layers.add_kspace(viewer, kdata)
+
+    def make(kind=ReconstructDock):
+        widget = kind(viewer)
+        qtbot.addWidget(widget)
+        return widget
+
+    return make
 
 
-def open_dock(qtbot, viewer, kind=ReconstructDock):
-    dock = kind(viewer)
-    qtbot.addWidget(dock)
-    dock.show()
-    return dock
+def result_of(kdata, **fields):
+    steps = FakeEngine(steps=1, wait=0)(
+        kdata, Recipe.for_method("prox-mean", prior="brain", **fields), "cpu", Live(), Tape(), print
+    )
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            return stop.value
 
 
-def offered(qtbot, dock):
-    qtbot.waitUntil(dock.autosave.isVisible, timeout=10_000)
-    return dock.autosave
+@pytest.fixture
+def crashed(autosave_folder, tmp_path, kdata):
+    """Makes what a crash leaves: a session that nobody holds, without the mark of an end."""
+
+    def make(results=(), unfinished=(), name="20260101-crash"):
+        session = Session(Keeping(folder=tmp_path / "alive", days=7))
+        for title, result in results:
+            session.keep(session.number(), title, result, kdata.spacing)
+        for title, recipe in unfinished:
+            session.begin(session.number(), title, recipe)
+        (path,) = (tmp_path / "alive").iterdir()
+        shutil.copytree(path, autosave_folder / name)
+        session.close()
+        shutil.rmtree(tmp_path / "alive", ignore_errors=True)
+        return autosave_folder / name
+
+    return make
 
 
-def menu(dock, title):
-    row = dock.findChildren(RecipeRow)[0]
-    return next(action for action in row.button.menu().actions() if action.text().startswith(title))
+def offered(dock):
+    """Titles of the buttons that a person sees above the dock."""
+    save = dock.autosave
+    return [b.text() for b in (save.recover, save.load, save.discard) if b.isVisibleTo(dock)]
+
+
+def choose(dock, title):
+    menu = dock.findChild(RecipeRow).button.menu()
+    next(action for action in menu.actions() if action.text() == title).trigger()
+
+
+def run(qtbot, dock):
+    with qtbot.waitSignal(dock.done, timeout=20_000) as ended:
+        dock.panel.button.click()
+    return ended.args[0]
 
 
 def results(viewer):
     return [layer for layer in viewer.layers if views.role_of(layer) == "result"]
 
 
-def test_results_of_a_crash_come_back_as_layers_that_can_be_saved(qtbot, viewer, crashed, tmp_path):
-    from recon.test_autosave import make_result
-
-    dock = open_dock(qtbot, viewer)
-    offer = offered(qtbot, dock)
-    assert "2 results" in offer.text.sentence and "1 recipe" in offer.text.sentence
-    assert "did not end cleanly" in offer.text.sentence
-    offer.recover.click()
-    qtbot.waitUntil(lambda: len(results(viewer)) == 2, timeout=10_000)
-    for seed, layer in enumerate(results(viewer)):
-        made = make_result(seed)
-        assert layer.name == f"Proximal mean, seed {seed}" and tuple(layer.scale) == (3.0, 2.0, 1.0)
-        np.testing.assert_array_equal(views.result_of(layer).image, made.image)
-        np.testing.assert_array_equal(layer.data, np.abs(made.image))
-        assert Recipe.from_json(views.held(layer)["recipe"]) == made.recipe
-        write_result(str(tmp_path / "again.npz"), layer.data, {"metadata": layer.metadata})
-        with np.load(tmp_path / "again.npz") as file:
-            np.testing.assert_array_equal(file["samples"], made.samples)
-    assert [views.role_of(x) for x in viewer.layers].count("standard deviation") == 2
-    assert dock.status.sentence == "Recovered 2 results."
-    assert offer.load.isVisible() and not offer.recover.isVisible(), "the recipe is still to be had"
-    assert sessions_left(crashed) == []
+def test_results_of_a_crash_come_back_as_layers_and_a_recipe_into_the_form(qtbot, make_dock, crashed, viewer, kdata):
+    first, second = (result_of(kdata, seed=seed) for seed in (4, 5))
+    waiting = Recipe.for_method("dds", steps=17, seed=9, prior="brain")
+    crashed([("first", first), ("second", second)], [("DDS of head", waiting)])
+    dock = make_dock()
+    assert offered(dock) == []
+    qtbot.waitUntil(lambda: offered(dock) == ["Recover", "Load recipe", "Discard"], timeout=5000)
+    assert "2 results" in dock.autosave.text.sentence and "1 recipe of what was running" in dock.autosave.text.sentence
+    dock.autosave.recover.click()
+    qtbot.waitUntil(lambda: dock.status.sentence == "Recovered 2 results.", timeout=5000)
+    for layer, result in zip(results(viewer), (first, second), strict=True):
+        np.testing.assert_array_equal(layer.data, np.abs(result.image[0]))
+        assert recipe_of(layer) == result.recipe
+        assert tuple(layer.scale) == kdata.spacing[1:]
+    assert [layer.name for layer in results(viewer)] == ["first", "second"]
+    assert offered(dock) == ["Load recipe", "Discard"] and dock.autosave.recover.isEnabled()
+    dock.autosave.load.click()
+    assert dock.settings.recipe() == waiting
+    assert "“DDS of head”" in dock.status.sentence and "Run" in dock.status.sentence
+    assert offered(dock) == [] and not dock.autosave.isVisibleTo(dock)
 
 
-def test_a_second_dock_offers_nothing_that_the_first_has_taken(qtbot, viewer, crashed):
-    offer = offered(qtbot, open_dock(qtbot, viewer))
-    offer.recover.click()
-    qtbot.waitUntil(lambda: len(results(viewer)) == 2, timeout=10_000)
-    other = open_dock(qtbot, ViewerModel(), SampleDock)
-    with qtbot.waitSignal(other.autosave._looking.ended, timeout=10_000):
-        menu(other, "Recover results").trigger()
-    assert not other.autosave.isVisible() and "no autosaved results" in other.status.sentence
+def test_what_one_dock_took_another_does_not_offer(qtbot, make_dock, crashed, viewer, kdata):
+    crashed([("first", result_of(kdata))])
+    dock = make_dock()
+    qtbot.waitUntil(lambda: "Recover" in offered(dock), timeout=5000)
+    other = make_dock(SampleDock)
+    qtbot.waitUntil(lambda: "Recover" in offered(other), timeout=5000)
+    dock.autosave.recover.click()
+    qtbot.waitUntil(lambda: len(results(viewer)) == 1, timeout=5000)
+    other.autosave.recover.click()
+    qtbot.waitUntil(lambda: "Another napari has taken" in other.status.sentence, timeout=5000)
+    assert len(results(viewer)) == 1
+    third = make_dock()
+    choose(third, "Recover results…")
+    qtbot.waitUntil(lambda: "no autosaved results" in third.status.sentence, timeout=5000)
 
 
-def test_the_recipe_of_the_run_that_had_not_ended(qtbot, viewer, crashed, engine):
-    from recon.test_autosave import make_result
-
-    layers.add_kspace(viewer, simulate(shepp_logan(32), n_coils=2, name="head"))
-    dock = open_dock(qtbot, viewer)
-    dock.settings.prior._box.addItem("brain", "brain")
-    offer = offered(qtbot, dock)
-    offer.load.click()
-    assert "Proximal mean of head" in dock.status.sentence
-    assert dock.settings.recipe() == make_result(7).recipe
-    assert not offer.load.isVisible() and offer.recover.isVisible(), "the results are still to be had"
-
-
-def test_discarded_results_are_not_offered_again_but_can_be_asked_for(qtbot, viewer, crashed, monkeypatch):
-    monkeypatch.setattr(recovery, "keeping", lambda: Keeping(folder=crashed, days=3))
-    dock = open_dock(qtbot, viewer)
-    offer = offered(qtbot, dock)
-    offer.discard.click()
-    assert not offer.isVisible()
-    with qtbot.waitSignal(offer._looking.ended, timeout=10_000):
-        offer.look()
-    assert not offer.isVisible()
-    menu(dock, "Recover results").trigger()
-    offered(qtbot, dock)
-    assert offer.text.sentence.startswith("A napari left 2 results")
-    offer.recover.click()
-    qtbot.waitUntil(lambda: len(results(viewer)) == 2, timeout=10_000)
-    offer._session.close()  # as at the end of this program, which had no run of its own
-    assert len(sessions_left(crashed, crashed=False)) == 1, "the preferences keep them for days"
+def test_samples_come_back_too(qtbot, make_dock, crashed, viewer):
+    images = np.random.default_rng(0).random((2, 8, 8), np.float32)
+    recipe = sample_recipe(prior="brain", shape=(8, 8), count=2)
+    crashed([("two heads", Samples(images, recipe, ({"step": 1.0},), "done", 1.0, 3, {"device": "cpu"}))])
+    dock = make_dock(SampleDock)
+    qtbot.waitUntil(lambda: "Recover" in offered(dock), timeout=5000)
+    dock.autosave.recover.click()
+    qtbot.waitUntil(lambda: "two heads" in viewer.layers, timeout=5000)
+    np.testing.assert_array_equal(viewer.layers["two heads"].data, images)
+    assert recipe_of(viewer.layers["two heads"]) == recipe
 
 
-def test_a_finished_run_is_on_disk_and_a_cancelled_one_leaves_nothing(qtbot, viewer, engine, autosave_folder):
-    layers.add_kspace(viewer, simulate(shepp_logan(32), n_coils=2, name="head"))
-    dock = open_dock(qtbot, viewer)
-    engine.steps = 200
+def test_a_damaged_result_is_told_and_the_others_come(qtbot, make_dock, crashed, viewer, kdata):
+    path = crashed([("first", result_of(kdata)), ("second", result_of(kdata))])
+    (damaged,) = path.glob("001*.npz")
+    damaged.write_bytes(damaged.read_bytes()[:500])
+    dock = make_dock()
+    qtbot.waitUntil(lambda: "Recover" in offered(dock), timeout=5000)
+    dock.autosave.recover.click()
+    qtbot.waitUntil(lambda: dock.status.sentence.startswith("Recovered 1 result."), timeout=5000)
+    assert damaged.name in dock.status.sentence and "damaged" in dock.status.sentence
+    assert [layer.name for layer in results(viewer)] == ["second"]
+
+
+@pytest.mark.parametrize("how", ["damaged", "gone"])
+def test_a_recipe_that_cannot_be_read_is_one_sentence(qtbot, make_dock, crashed, how):
+    path = crashed(unfinished=[("a", Recipe.for_method("dds"))])
+    dock = make_dock()
+    qtbot.waitUntil(lambda: offered(dock) == ["Load recipe", "Discard"], timeout=5000)
+    before = dock.settings.recipe()
+    (file,) = path.glob(f"*{RUNNING}")
+    file.write_text("{") if how == "damaged" else file.unlink()
+    dock.autosave.load.click()
+    assert "cannot be read" in dock.status.sentence and file.name in dock.status.sentence
+    assert dock.settings.recipe() == before
+    assert "Discard" in offered(dock)
+
+
+def test_what_was_discarded_is_found_by_the_menu_alone(qtbot, make_dock, crashed, autosave_folder, kdata, monkeypatch):
+    monkeypatch.setattr(KEEPING, lambda: Keeping(folder=autosave_folder, days=7))
+    crashed([("first", result_of(kdata))])
+    dock = make_dock()
+    qtbot.waitUntil(lambda: offered(dock) == ["Recover", "Discard"], timeout=5000)
+    dock.autosave.discard.click()
+    assert offered(dock) == [] and not dock.autosave.isVisibleTo(dock)
+    assert sessions_left(autosave_folder) == []
+    next_dock = make_dock()
+    qtbot.wait(900)  # it has looked by then
+    assert offered(next_dock) == []
+    choose(next_dock, "Recover results…")
+    qtbot.waitUntil(lambda: offered(next_dock) == ["Recover", "Discard"], timeout=5000)
+    assert "did not end cleanly" not in next_dock.autosave.text.sentence
+
+
+def test_a_finished_run_is_on_disk_with_the_name_of_its_layer(qtbot, make_dock, engine, viewer, kdata, autosave_folder):
+    dock = make_dock()
+    assert run(qtbot, dock) == ""
+    qtbot.waitUntil(lambda: len(list(autosave_folder.glob("*/*.npz"))) == 1, timeout=5000)
+    (path,) = autosave_folder.glob("*/*.npz")
+    again, (layer,) = restore(path), results(viewer)
+    assert (again.name, again.spacing) == (layer.name, kdata.spacing)
+    np.testing.assert_array_equal(again.result.image, views.result_of(layer).image)
+    assert again.result.recipe == recipe_of(layer)
+    qtbot.waitUntil(lambda: not list(autosave_folder.glob(f"*/*{RUNNING}")), timeout=5000)
+    assert not dock.autosave.note.sentence
+
+
+def test_a_cancelled_run_is_not_autosaved_and_its_recipe_only_while_it_goes(qtbot, make_dock, engine, autosave_folder):
+    dock = make_dock()
+    engine.steps, engine.wait = 1000, 0.02
     dock.panel.button.click()
-    qtbot.waitUntil(lambda: len(list(autosave_folder.glob("*/001-*.running.json"))) == 1, timeout=10_000)
-    dock.panel.button.click()
-    qtbot.waitUntil(lambda: not list(autosave_folder.glob("*/00*")), timeout=10_000)
-    qtbot.waitUntil(lambda: not dock.running, timeout=10_000)
-    engine.steps = 3
-    dock.panel.button.click()
-    qtbot.waitUntil(lambda: len(list(autosave_folder.glob("*/002-*.npz"))) == 1, timeout=10_000)
-    qtbot.waitUntil(lambda: not list(autosave_folder.glob("*/*.running.json")), timeout=10_000)
-    assert not dock.autosave.isVisible()
+    qtbot.waitUntil(lambda: bool(list(autosave_folder.glob(f"*/*{RUNNING}"))), timeout=5000)
+    qtbot.waitUntil(lambda: len(engine.used) > 1, timeout=5000)
+    with qtbot.waitSignal(dock.done, timeout=5000) as ended:
+        dock.panel.button.click()
+    assert "Cancelled" in ended.args[0]
+    qtbot.waitUntil(lambda: not list(autosave_folder.glob(f"*/*{RUNNING}")), timeout=5000)
+    assert QThreadPool.globalInstance().waitForDone(2000)
+    assert not list(autosave_folder.glob("*/*.npz"))
 
 
-@pytest.mark.parametrize("what", ["the folder is a file", "the preferences are wrong"])
-def test_what_cannot_be_autosaved_stops_no_run(qtbot, viewer, engine, tmp_path, monkeypatch, what):
-    (tmp_path / "file").write_text("")
+def test_a_failed_run_is_not_autosaved(qtbot, make_dock, engine, autosave_folder):
+    dock = make_dock()
+    engine.wait, engine.error = 0.05, RuntimeError("broken")
+    assert "broken" in run(qtbot, dock)
+    qtbot.waitUntil(lambda: not list(autosave_folder.glob(f"*/*{RUNNING}")), timeout=5000)
+    assert QThreadPool.globalInstance().waitForDone(2000)
+    assert not list(autosave_folder.glob("*/*.npz"))
 
-    def wrong():
-        if what == "the folder is a file":
-            return Keeping(folder=tmp_path / "file")
-        raise InvalidInput("The folder of the preferences cannot be used.")
 
-    monkeypatch.setattr(recovery, "keeping", wrong)
-    layers.add_kspace(viewer, simulate(shepp_logan(32), n_coils=2, name="head"))
-    dock = open_dock(qtbot, viewer)
-    dock.panel.button.click()
-    qtbot.waitUntil(lambda: not dock.running, timeout=10_000)
-    qtbot.waitUntil(lambda: dock.autosave.note.sentence.startswith("Not autosaved"), timeout=10_000)
+def test_a_folder_that_cannot_be_written_stops_no_run(qtbot, make_dock, engine, viewer, tmp_path, monkeypatch):
+    (tmp_path / "taken").write_text("")
+    monkeypatch.setattr(KEEPING, lambda: Keeping(folder=tmp_path / "taken"))
+    dock = make_dock()
+    assert run(qtbot, dock) == ""
     assert len(results(viewer)) == 1 and "Done" in dock.status.sentence
+    note = dock.autosave.note
+    qtbot.waitUntil(lambda: "cannot be written" in note.sentence, timeout=5000)
+    assert note.sentence.startswith("Not autosaved: ") and "taken" in note.sentence
+    assert note.isVisibleTo(dock)
+    assert offered(dock) == []
+    monkeypatch.setattr(KEEPING, lambda: Keeping(folder=tmp_path / "free"))
+    assert run(qtbot, dock) == ""
+    qtbot.waitUntil(lambda: not note.sentence and not note.isVisibleTo(dock), timeout=5000)
+    qtbot.waitUntil(lambda: len(list(tmp_path.glob("free/*/*.npz"))) == 1, timeout=5000)
+
+
+def test_preferences_that_cannot_be_used_are_told_and_stop_no_run(qtbot, make_dock, engine, viewer, monkeypatch):
+    def refuse():
+        raise InvalidInput("The folder “/nowhere” cannot be used.")
+
+    monkeypatch.setattr(KEEPING, refuse)
+    dock = make_dock()
+    note = dock.autosave.note
+    qtbot.waitUntil(lambda: "could not be looked for" in note.sentence, timeout=5000)
+    assert "/nowhere" in note.sentence and note.isVisibleTo(dock)
+    assert run(qtbot, dock) == ""
+    qtbot.waitUntil(lambda: note.sentence.startswith("Not autosaved: "), timeout=5000)
+    assert len(results(viewer)) == 1
+
+
+def test_nothing_is_written_when_autosave_is_off(qtbot, make_dock, engine, viewer, autosave_folder, monkeypatch):
+    monkeypatch.setattr(KEEPING, lambda: Keeping(enabled=False, folder=autosave_folder))
+    dock = make_dock()
+    assert run(qtbot, dock) == ""
+    assert QThreadPool.globalInstance().waitForDone(5000)
+    assert len(results(viewer)) == 1
+    assert list(autosave_folder.iterdir()) == [] and not dock.autosave.note.sentence
