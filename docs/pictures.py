@@ -8,10 +8,12 @@ Writes docs/images/{kspace,mask,reconstruct,compare}.png and sweep.png.
 from pathlib import Path
 
 import napari
+from PIL import Image
 from qtpy.QtCore import QEventLoop, QTimer
 
 from napari_lossguide.data import samples
 from napari_lossguide.widgets.demo import METHODS, SIZE, SLICE, Demo
+from napari_lossguide.widgets.sweep_dock import SweepDock
 
 FOLDER = Path(__file__).parent / "images"
 HALF = 25  # steps of the run that is shown on its way
@@ -35,8 +37,11 @@ def main() -> None:
     def take(name: str) -> None:
         turn(1)
         image = viewer.window._qt_window.grab()
-        if not image.save(str(FOLDER / f"{name}.png"), "PNG"):
-            raise OSError(f"{FOLDER / name}.png could not be written")
+        path = FOLDER / f"{name}.png"
+        if not image.save(str(path), "PNG"):
+            raise OSError(f"{path} could not be written")
+        # 128 colours are enough for grey images and a dark window, and a quarter of the bytes.
+        Image.open(path).convert("RGB").quantize(128).save(path, optimize=True)
 
     turn(2)
     for name in ("K-space", "Mask"):
@@ -59,6 +64,20 @@ def main() -> None:
     while not all("psnr" in row.figures for row in demo.docks["Compare"].table.rows):
         turn(0.5)
     take("compare")
+    demo.docks["Compare"].modes.choose("")
+    viewer.canvas.grid.enabled = False
+    viewer.reset_view()
+    sweep = SweepDock(viewer)
+    frame = viewer.window.add_dock_widget(sweep, name="Sweep", area="right", tabify=True)
+    frame.raise_()
+    turn(1)
+    sweep.base.steps.setValue(8)
+    sweep.rows.choose("mask.acceleration", "3, 6")
+    sweep.columns.choose("guidance.gamma", "0.1, 1, 10")
+    sweep.panel.button.click()
+    while sweep.running:
+        turn(0.2)
+    take("sweep")
     viewer.close()
 
 

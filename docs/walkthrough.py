@@ -8,8 +8,10 @@ bit. QT_API chooses the Qt binding (pyside6 or pyqt6).
 
 import argparse
 import json
+import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from itertools import pairwise
@@ -254,9 +256,10 @@ def main() -> None:
     elif args.part == "second":
         second(args.folder)
     else:
-        for part in ("first", "second"):
-            command = [sys.executable, __file__, str(args.folder), "--steps", str(args.steps), "--part", part]
-            subprocess.run(command, check=True)
+        with tempfile.TemporaryDirectory() as cache:  # results of an earlier napari are none of the walk's
+            for part in ("first", "second"):
+                command = [sys.executable, __file__, str(args.folder), "--steps", str(args.steps), "--part", part]
+                subprocess.run(command, check=True, env={**os.environ, "XDG_CACHE_HOME": cache})
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ def test_from_the_sample_to_the_same_image_in_another_napari(tmp_path):
     sources = os.pathsep.join([str(SCRIPT.parents[1] / "src"), os.environ.get("PYTHONPATH", "")])
     walk = subprocess.run(
         [sys.executable, str(SCRIPT), str(tmp_path), "--steps", "6"],
-        env={**os.environ, "QT_API": qtpy.API, "PYTHONPATH": sources, "XDG_CACHE_HOME": str(tmp_path / "cache")},
+        env={**os.environ, "QT_API": qtpy.API, "PYTHONPATH": sources},
         capture_output=True,
         text=True,
         check=False,

@@ -66,9 +66,8 @@ class RecipeRow(QWidget):
         super().__init__()
         self._dock, self._data, self._say = dock, data, dock.status.show_text
         self._written: tuple[KData, Origin] | None = None  # k-space that was saved for a script
-        self.button, menu = QPushButton("Recipe ▾"), QMenu(self)
+        self.button, menu = QPushButton("Recipe"), QMenu(self)
         self.button.setToolTip("Take the run along, as a recipe, a script or a notebook; see where a layer comes from.")
-        self.button.setStyleSheet("QPushButton::menu-indicator { width: 0; image: none }")
         self.button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.button.setMenu(menu)
         menu.setToolTipsVisible(True)
