@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QApplication, QFileDialog
 from widgets.fake_engine import FakeEngine
 
 from napari_lossguide.data import samples
+from napari_lossguide.data.origin import Origin
 from napari_lossguide.data.phantoms import shepp_logan, simulate
 from napari_lossguide.data.readers import read
 from napari_lossguide.data.writers import write_npz
@@ -209,7 +210,9 @@ def test_sample_data_are_made_again_without_a_question(dock, viewer, asked):
     assert not asked.questions
 
 
-def test_kspace_of_no_file_is_saved_first_and_once(dock, viewer, kdata, asked, tmp_path):
+@pytest.mark.parametrize("origin", [None, Origin("image", "photo")])
+def test_kspace_of_no_file_is_saved_first_and_once(dock, viewer, kdata, asked, tmp_path, origin):
+    kdata = replace(kdata, origin=origin)
     layers.add_kspace(viewer, kdata)
     asked.append("")
     choose(dock, "Copy as Python")

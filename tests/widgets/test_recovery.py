@@ -103,6 +103,12 @@ def run(qtbot, dock):
     return ended.args[0]
 
 
+def all_is_written(qtbot):
+    """Threads start some milliseconds after they were asked for."""
+    qtbot.wait(200)
+    assert QThreadPool.globalInstance().waitForDone(5000)
+
+
 def results(viewer):
     return [layer for layer in viewer.layers if views.role_of(layer) == "result"]
 
@@ -127,6 +133,17 @@ def test_results_of_a_crash_come_back_as_layers_and_a_recipe_into_the_form(qtbot
     assert dock.settings.recipe() == waiting
     assert "“DDS of head”" in dock.status.sentence and "Run" in dock.status.sentence
     assert offered(dock) == [] and not dock.autosave.isVisibleTo(dock)
+
+
+def test_a_recipe_is_loaded_before_the_results_are_recovered(qtbot, make_dock, crashed, viewer, kdata):
+    crashed([("first", result_of(kdata))], [("DDS of head", Recipe.for_method("dds", seed=9, prior="brain"))])
+    dock = make_dock()
+    qtbot.waitUntil(lambda: "Load recipe" in offered(dock), timeout=5000)
+    dock.autosave.load.click()
+    assert dock.settings.recipe().seed == 9
+    assert offered(dock) == ["Recover", "Discard"], "the result is not thrown away with it"
+    dock.autosave.recover.click()
+    qtbot.waitUntil(lambda: len(results(viewer)) == 1, timeout=5000)
 
 
 def test_what_one_dock_took_another_does_not_offer(qtbot, make_dock, crashed, viewer, kdata):
@@ -222,7 +239,7 @@ def test_a_cancelled_run_is_not_autosaved_and_its_recipe_only_while_it_goes(qtbo
         dock.panel.button.click()
     assert "Cancelled" in ended.args[0]
     qtbot.waitUntil(lambda: not list(autosave_folder.glob(f"*/*{RUNNING}")), timeout=5000)
-    assert QThreadPool.globalInstance().waitForDone(2000)
+    all_is_written(qtbot)
     assert not list(autosave_folder.glob("*/*.npz"))
 
 
@@ -231,7 +248,7 @@ def test_a_failed_run_is_not_autosaved(qtbot, make_dock, engine, autosave_folder
     engine.wait, engine.error = 0.05, RuntimeError("broken")
     assert "broken" in run(qtbot, dock)
     qtbot.waitUntil(lambda: not list(autosave_folder.glob(f"*/*{RUNNING}")), timeout=5000)
-    assert QThreadPool.globalInstance().waitForDone(2000)
+    all_is_written(qtbot)
     assert not list(autosave_folder.glob("*/*.npz"))
 
 
@@ -270,6 +287,6 @@ def test_nothing_is_written_when_autosave_is_off(qtbot, make_dock, engine, viewe
     monkeypatch.setattr(KEEPING, lambda: Keeping(enabled=False, folder=autosave_folder))
     dock = make_dock()
     assert run(qtbot, dock) == ""
-    assert QThreadPool.globalInstance().waitForDone(5000)
+    all_is_written(qtbot)
     assert len(results(viewer)) == 1
     assert list(autosave_folder.iterdir()) == [] and not dock.autosave.note.sentence
