@@ -11,7 +11,7 @@ from napari_lossguide.widgets.worker import Point
 
 
 def point(step, index=0, residual=1.0, loss=0.1, sigma=1.0):
-    return Point(step, 20, index, 2, sigma, residual, loss, step, "", {})
+    return Point(step, 20, index, 2, sigma, residual, loss, step, "", {}, {})
 
 
 @pytest.fixture
