@@ -117,7 +117,7 @@ def test_kspace_made_from_an_image_is_written_once_for_the_script(qtbot, viewer,
     QApplication.clipboard().setText("before")
     asked(monkeypatch, "")
     entry(dock, "Copy as Python").trigger()
-    assert "Nothing was copied" in dock.status.sentence and QApplication.clipboard().text() == "before"
+    assert "Nothing was written or copied" in dock.status.sentence and QApplication.clipboard().text() == "before"
     asked(monkeypatch, tmp_path / "photo")
     entry(dock, "Copy as Python").trigger()
     assert (tmp_path / "photo.npz").exists()
