@@ -2,6 +2,7 @@
 
 A timer of 5 ms in the main thread notes how late it is called, while the Reconstruct dock runs a 256 x 256, 8-coil
 reconstruction through the real worker: once with the live preview and once without, which shows what the preview costs.
+Before it the same is noted of napari alone, without a run, so that it shows what the drawing costs on this machine.
 
     xvfb-run -a python benchmarks/gui_stall.py --steps 20
 """
@@ -104,6 +105,13 @@ def main():
         viewer.add_image(np.zeros(kdata.image_shape, np.float32), name=name, **layers.placed(kdata.spacing, 2))
         turn(1)
         report(f"napari alone: adding an image layer, {name}", probe, start, time.perf_counter())
+    shown, start = viewer.layers["second"], time.perf_counter()
+    for number in range(15):  # what a preview cannot do without
+        shown.data = np.full(kdata.image_shape, number % 2, np.float32)
+        turn(0.3)
+    report("napari alone: 15 new pictures in that layer", probe, start, time.perf_counter())
+    for name in ("first", "second"):
+        viewer.layers.remove(name)
     for name, preview in (("cold, preview on", True), ("warm, preview on", True), ("warm, preview off", False)):
         start, first, end, step = one_run(dock, preview, args.steps)
         report(f"{name}: until the first step", probe, start, first)

@@ -107,16 +107,22 @@ class Curve(QWidget):
         layout.setSpacing(2)
         layout.addLayout(header)
         layout.addWidget(self._plot, 1)
-        self._quantity.currentIndexChanged.connect(self._redraw)
-        self._over.currentIndexChanged.connect(self._redraw)
+        self._quantity.currentIndexChanged.connect(self._choose)
+        self._over.currentIndexChanged.connect(self._choose)
+        self._choose()
 
-    def _redraw(self) -> None:
+    def _choose(self) -> None:
+        """Set the axes for what was chosen; each of these calls draws them anew, so not with every point."""
         key, over = self._quantity.currentData(), self._over.currentData()
         self._quantity.setToolTip(QUANTITIES[key][1])
         self._plot.getAxis("left").setLogMode(x=False, y=True)
         self._plot.getAxis("bottom").setLogMode(x=over == "sigma", y=False)
         self._plot.getPlotItem().invertX(over == "sigma")
         self._target.setVisible(key == "residual")
+        self._redraw()
+
+    def _redraw(self) -> None:
+        key = self._quantity.currentData()
         x, y = self._coordinates(self._points)
         # No line joins the end of one slice to the start of the next.
         gaps = [i for i in range(1, len(x)) if self._points[i].slice != self._points[i - 1].slice]

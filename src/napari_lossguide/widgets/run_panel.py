@@ -139,8 +139,10 @@ class RunPanel(QWidget):
     def advance(self, step: int, total: int, where: str) -> None:
         """Show how far the run is, in words too, and how long it will take."""
         self._waiting = False
+        self.bar.setUpdatesEnabled(False)  # else Qt paints the bar at once, and with it the canvas, besides all the rest
         self.bar.setRange(0, total)
         self.bar.setValue(step)
+        self.bar.setUpdatesEnabled(True)
         self.where.setText(where)
         left = self._clock.left(step, total)
         elapsed = clock(self._clock.elapsed())
