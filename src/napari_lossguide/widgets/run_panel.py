@@ -139,7 +139,7 @@ class RunPanel(QWidget):
     def advance(self, step: int, total: int, where: str) -> None:
         """Show how far the run is, in words too, and how long it will take."""
         self._waiting = False
-        self.bar.setUpdatesEnabled(False)  # else Qt paints the bar at once, and with it the canvas, besides all the rest
+        self.bar.setUpdatesEnabled(False)  # else Qt paints the bar at once, and the canvas with it, besides the rest
         self.bar.setRange(0, total)
         self.bar.setValue(step)
         self.bar.setUpdatesEnabled(True)

@@ -24,7 +24,7 @@ from napari.qt.threading import FunctionWorker, create_worker
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_lossguide.widgets.failure import Failure, failure, free_gpu_cache
-from napari_lossguide.widgets.smooth import WindowFirst
+from napari_lossguide.widgets.smooth import WindowFirst, give_memory_back
 
 if TYPE_CHECKING:
     from napari_lossguide.recon.cells import Sweep
@@ -155,6 +155,7 @@ class Run:
             traceback.clear_frames(error.__traceback__)  # they hold the tensors
         if isinstance(self.outcome, Failure):
             free_gpu_cache()
+        give_memory_back()
 
     def _walk(self) -> Outcome:
         start = self.start
