@@ -10,6 +10,7 @@ import numpy as np
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
+from napari_lossguide.recon.knobs import short_name
 from napari_lossguide.widgets.boxes import ComboBox
 
 if TYPE_CHECKING:
@@ -171,7 +172,7 @@ def _log10(values: np.ndarray) -> np.ndarray:
 
 
 def _text(change: Change) -> str:
-    return f"{change.name.rpartition('.')[2]} {change.value:.3g}"
+    return f"{short_name(change.name)} {change.value:.3g}"
 
 
 def _tip(x: float, y: float, data: tuple[Point, Change]) -> str:  # noqa: ARG001 (pyqtgraph calls it)
