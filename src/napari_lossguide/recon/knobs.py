@@ -45,9 +45,18 @@ def without_live(recipe: Recipe) -> dict[str, Any]:
     for name in method(recipe.method).live_knobs:
         part, _, own = name.partition(".")
         plain[part].pop(own, None)
-    for term in plain["losses"]:
-        del term["weight"]
+    plain["losses"] = without_weights(recipe.losses)
     return plain
+
+
+def without_weights(terms: Sequence[LossTerm]) -> list[dict[str, Any]]:
+    """What a run cannot change of its further losses."""
+    return [term.model_dump(exclude={"weight"}) for term in terms]
+
+
+def same_but_weights(terms: Sequence[LossTerm], others: Sequence[LossTerm]) -> bool:
+    """Do further losses differ at most in their weights?"""
+    return without_weights(terms) == without_weights(others)
 
 
 def short_name(name: str) -> str:
