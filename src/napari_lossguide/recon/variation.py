@@ -70,10 +70,13 @@ def varied_losses(terms: tuple[LossTerm, ...], settings: Mapping[str, Any]) -> t
             known = f"it has {there}, each with {', '.join(OF_A_LOSS)}" if terms else "it has none"
             raise InvalidInput(f"'{name}' is no parameter of the recipe's further losses; {known}.")
         given[int(place)][own] = value
-    try:
-        return tuple(LossTerm(**fields) for fields in given)
-    except ValidationError as error:
-        raise InvalidInput(first_complaint(error, "losses")) from error
+    made = []
+    for index, fields in enumerate(given):
+        try:
+            made.append(LossTerm(**fields))
+        except ValidationError as error:
+            raise InvalidInput(first_complaint(error, "losses", str(index))) from error
+    return tuple(made)
 
 
 def kept_fields(base: Recipe, name: str) -> dict[str, Any]:
