@@ -170,7 +170,7 @@ class Curve(QWidget):
         across = 1 - across if self._over.currentData() == "sigma" else across
         width = label.boundingRect().width() / max(box.width(), 1.0)
         below, start = y > (low + high) / 2, across * (1 - width)
-        row = 0 if taken.get((below, 0), -1.0) <= start else 1
+        row = min((0, 1), key=lambda r: max(taken.get((below, r), -1.0), start))  # the first that is free, or sooner so
         taken[below, row] = start + width
         label.setAnchor((across, -0.2 - row if below else 1.2 + row))
         label.setPos(x, y)
