@@ -196,3 +196,15 @@ def test_every_row_says_its_number_and_what_is_live(dock):
         assert "Live: turned during a run, it takes effect at the next step." in row.form.editor("weight").toolTip()
         for name in ("kind", "low", "high"):
             assert "Not live" in row.form.editor(name).toolTip()
+
+
+def test_a_run_follows_the_weights_of_rows_that_moved(qtbot, dock):
+    for weight in (2.0, 3.0):
+        losses(dock).add.click()
+        box(dock, -1).setValue(weight)
+    start_slow(qtbot, dock)
+    losses(dock).rows[0].button.click()
+    losses(dock).add.click()  # two of total variation again: 3, which was the second, and a new one of 1
+    qtbot.waitUntil(lambda: sorted(turns(dock)) == [(FIRST, 3.0), (SECOND, 1.0)], timeout=60_000)
+    assert not dock._restart.isVisible()
+    stop(qtbot, dock)
