@@ -84,7 +84,7 @@ def test_region_is_the_residual_inside_it(real, coils):
 
 
 @pytest.mark.parametrize("kind", ["tv", "range", "region"])
-def test_a_term_is_its_loss_times_its_weight(kind):
+def test_a_term_is_its_loss_without_its_weight(kind):
     case, _, problem = with_region(False)
     x = case.noise(2, 4)()
     plain = {
@@ -93,7 +93,21 @@ def test_a_term_is_its_loss_times_its_weight(kind):
         "region": region_residual(x, problem),
     }[kind]
     term = LossTerm(kind=kind, weight=0.3, low=0.2, high=0.9)
-    torch.testing.assert_close(term.loss(problem)(x), 0.3 * plain)
+    torch.testing.assert_close(term.loss(problem)(x), plain)
+
+
+def test_weights_may_be_set_between_steps_and_one_of_0_is_not_asked():
+    problem, x, target = LinearCase((7, 9), 1, True, 0.2).problem(), images(), images().flip(0)
+
+    def never(x):
+        raise AssertionError("its weight is 0")
+
+    guide = WithLosses(Guidance(problem, S), [quadratic(target), never], [0.5, 0.0])
+    torch.testing.assert_close(guide.correct_estimate(x, x, SIGMA, None), x - 0.5 * R2 * (x - target))
+    guide.weights = [0.2, 0.0]
+    torch.testing.assert_close(guide.correct_estimate(x, x, SIGMA, None), x - 0.2 * R2 * (x - target))
+    guide.weights = [0.0, 0.0]
+    assert torch.equal(guide.correct_estimate(x, x, SIGMA, None), x)
 
 
 def quadratic(target):

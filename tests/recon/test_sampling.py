@@ -134,9 +134,9 @@ def test_live_changes_are_replayed_over_all_batches():
     running = run(count=2, live=live, settings={"batch": 1})
     for _ in range(5):
         next(running)
-    live.update({"guidance.scale": 3.0})
+    live.update({"guidance.scale": 5.0})
     _, out = collect(running)
-    assert [(c.step, c.value) for c in out.recipe.changes] == [(5, 3.0)]
+    assert [(c.step, c.value) for c in out.recipe.changes] == [(5, 5.0)]
     _, again = collect(run(recipe=out.recipe))
     assert again.images.tobytes() == out.images.tobytes() and again.recipe == out.recipe
 

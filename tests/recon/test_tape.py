@@ -6,10 +6,11 @@ import torch
 from tiny import collect, tiny_denoiser, tiny_scan
 
 from napari_lossguide.recon.engine import reconstruction
+from napari_lossguide.recon.knobs import knobs_of
 from napari_lossguide.recon.live import Change
 from napari_lossguide.recon.methods import METHODS
 from napari_lossguide.recon.recipe import Recipe
-from napari_lossguide.recon.tape import Store, Tape, branched, knobs_of
+from napari_lossguide.recon.tape import Store, Tape, branched
 from napari_lossguide.types import InvalidInput
 
 STEPS = 8

@@ -63,3 +63,21 @@ def test_clear_forgets(curve):
     curve.add([point(1)], [Change(step=0, name="a.b", value=1.0)])
     curve.clear()
     assert not curve.marks and len(drawn(curve)[0] if drawn(curve)[0] is not None else []) == 0
+
+
+@pytest.mark.parametrize("over", ["step", "sigma"])
+def test_labels_of_marks_stay_within_the_plot_and_off_each_other(curve, qtbot, over):
+    curve.resize(300, 180)
+    curve.show()
+    curve._over.setCurrentIndex(curve._over.findData(over))
+    heights = {1: 500.0, 8: 400.0, 20: 2.0}  # at both edges, at the top and at the bottom
+    points = [point(s, residual=heights.get(s, 30.0), sigma=10.0 / s) for s in range(1, 21)]
+    changes = [Change(step=s - 1, name=f"losses.{s}.weight", value=0.25) for s in heights]
+    curve.add(points, changes)
+    qtbot.wait(50)
+    curve.add([], changes)  # drawn again, now that the plot has its size, as at the next step
+    assert [label.toPlainText() for label in curve._labels] == [f"loss {s + 1} weight 0.25" for s in heights]
+    plot = curve._plot.getViewBox().sceneBoundingRect().adjusted(-1, -1, 1, 1)
+    places = [label.mapRectToScene(label.boundingRect()) for label in curve._labels]
+    assert all(plot.contains(place) for place in places), (plot, places)
+    assert not any(a.intersects(b) for i, a in enumerate(places) for b in places[:i])

@@ -14,6 +14,7 @@ from napari_lossguide.recon.methods import GROUPS, METHODS, combinations, group,
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.types import InvalidInput
 from napari_lossguide.widgets import layers
+from napari_lossguide.widgets.boxes import FloatBox
 from napari_lossguide.widgets.combine import COMBINE, TIP
 from napari_lossguide.widgets.forms import ParamsForm
 from napari_lossguide.widgets.reconstruct_dock import ReconstructDock
@@ -201,7 +202,7 @@ def test_start_and_losses_are_in_the_recipe(settings, dock):
     beside.losses.add.click()
     row = beside.losses.rows[0]
     row.form.editor("kind").setCurrentIndex(1)
-    row.form.editor("weight").setValue(0.5)
+    row.form.editor("weight").findChild(FloatBox).setValue(0.5)
     row.form.editor("high").setValue(1.25)
     recipe = settings.recipe()
     assert recipe.start == "cg-sense"

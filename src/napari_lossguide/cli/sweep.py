@@ -130,6 +130,7 @@ class Growing:
 
 def run_grid(gathering: Gathering, known: list[Cell], output: Path, device: str) -> tuple[Sweep, bool]:
     """Run to the end, or to the first Ctrl-C, with a progress bar on a terminal; whether it was interrupted."""
+    from napari_lossguide.recon.knobs import short_name
     from napari_lossguide.recon.live import Live
 
     live, file = Live(), Growing(gathering, known, output)
@@ -141,7 +142,7 @@ def run_grid(gathering: Gathering, known: list[Cell], output: Path, device: str)
         return sweeping(kdata, grid, maps=maps, device=device, live=live, known=known)
 
     def title(p: SweepProgress) -> str:
-        values = ", ".join(f"{name.rpartition('.')[2]} {value}" for name, value in p.values.items())
+        values = ", ".join(f"{short_name(name)} {value}" for name, value in p.values.items())
         residual = "" if p.run is None else f", residual {p.run.residual:.3g}"
         return f"cell {p.cell + 1}/{p.cells} ({values}){residual}"
 

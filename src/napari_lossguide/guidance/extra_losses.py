@@ -35,11 +35,17 @@ class WithLosses(Guidance):
     ----------
     guide : how the data speak.
     losses : functions of the estimate.
+    weights : of the losses; 1 where absent.
+
+    Attributes
+    ----------
+    weights : as given; they may be set anew between steps. A loss of weight 0 is not asked.
     """
 
-    def __init__(self, guide: Guidance, losses: Sequence[Loss]) -> None:
+    def __init__(self, guide: Guidance, losses: Sequence[Loss], weights: Sequence[float] | None = None) -> None:
         super().__init__(guide.problem, guide.sigma_data)
         self.guide, self.losses = guide, losses
+        self.weights: Sequence[float] = [1.0] * len(losses) if weights is None else weights
 
     def correct_state(self, x: Tensor, sigma: float, params: Any) -> Tensor:
         """As the guidance does."""
@@ -72,6 +78,8 @@ class WithLosses(Guidance):
         """x0 - a r^2 grad L(x0), of each image by itself: a is 1, or less for a heavy loss."""
         import torch
 
+        if not any(self.weights):
+            return x0
         r2 = sigma**2 * self.sigma_data**2 / (sigma**2 + self.sigma_data**2)
         with torch.enable_grad():
             x = x0.detach().requires_grad_()
@@ -96,7 +104,8 @@ class WithLosses(Guidance):
         """L of images x, (B,)."""
         import torch
 
-        return torch.stack([checked(loss(x), x) for loss in self.losses]).sum(0)
+        weighed = zip(self.weights, self.losses, strict=True)
+        return torch.stack([weight * checked(loss(x), x) for weight, loss in weighed if weight]).sum(0)
 
 
 def checked(values: Any, x: Tensor) -> Tensor:

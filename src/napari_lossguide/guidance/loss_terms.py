@@ -30,7 +30,12 @@ class LossTerm(BaseModel):
         "data inside a region more.",
     )
     weight: float = Field(
-        1.0, ge=0, title="Weight", description="No unit; 1 is as strong as the prior is where it is unsure by one."
+        1.0,
+        ge=0,
+        allow_inf_nan=False,
+        title="Weight",
+        description="No unit; 1 is as strong as the prior is where it is unsure by one, 0 is as without the loss.",
+        json_schema_extra={"live": True, "scale": "log", "slider": [0.01, 100.0]},
     )
     low: float = Field(0.0, ge=0, title="Low", description="Least magnitude, in units of the scaled image.")
     high: float = Field(1.5, gt=0, title="High", description="Greatest magnitude, in units of the scaled image.")
@@ -43,14 +48,14 @@ class LossTerm(BaseModel):
         return self
 
     def loss(self, problem: Problem) -> Loss:
-        """The function, of this problem."""
+        """The function, of this problem; the weight is left out, since it may change during a run."""
         if self.kind == "tv":
-            return lambda x: self.weight * total_variation(x)
+            return total_variation
         if self.kind == "range":
-            return lambda x: self.weight * outside(x, self.low, self.high)
+            return lambda x: outside(x, self.low, self.high)
         if problem.region is None:
             raise InvalidInput("The loss 'region' needs a region: a mask of the image's size.")
-        return lambda x: self.weight * region_residual(x, problem)
+        return lambda x: region_residual(x, problem)
 
 
 def total_variation(x: Tensor) -> Tensor:

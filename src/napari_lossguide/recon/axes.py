@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
+from napari_lossguide.recon.knobs import short_name
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.recon.variation import varied
 from napari_lossguide.types import InvalidInput
@@ -20,7 +21,7 @@ class Axis:
     Attributes
     ----------
     names : parameters of the method (``guidance.strength``), fields of the recipe (``method``, ``seed``) or parameters
-        of the mask (``mask.acceleration``).
+        of the mask (``mask.acceleration``) or of a further loss (``losses.0.weight``).
     values : for each place along the axis one value of each name.
 
     Raises
@@ -58,7 +59,7 @@ class Axis:
 
     def caption(self, place: int) -> str:
         """A line for each name, without the part that it belongs to."""
-        return "\n".join(f"{name.rpartition('.')[2]} {in_words(v)}" for name, v in self.settings(place).items())
+        return "\n".join(f"{short_name(name)} {in_words(v)}" for name, v in self.settings(place).items())
 
     def to_json(self) -> str:
         """Names and values, as an object."""

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from napari_lossguide.guidance.base import Guidance
 from napari_lossguide.guidance.extra_losses import WithLosses
 from napari_lossguide.guidance.loss_terms import Loss
 from napari_lossguide.priors.load import load_prior
+from napari_lossguide.recon.knobs import weights
 from napari_lossguide.recon.methods import Method
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.samplers.path import add_noise, relabel, walk
@@ -86,7 +87,7 @@ def diffusion_steps(
     read : live values at a step.
     noise : of this batch.
     start : image (1, ny, nx) that the noise of the first level is added to; None: nothing but noise.
-    losses : further functions of the estimate, beside the recipe's.
+    losses : further functions of the estimate, beside the recipe's; they have no weight that could change.
     """
     assert chosen.schedule is not None
     assert chosen.sampler is not None
@@ -94,17 +95,22 @@ def diffusion_steps(
     schedule = chosen.schedule(**recipe.schedule)
     sampler_params = chosen.sampler.Params(**recipe.sampler)
     guidance_params = chosen.guidance.Params(**recipe.guidance)
-    guide: Guidance = chosen.guidance(problem, denoiser.info.sigma_data, noise)
+    guide = chosen.guidance(problem, denoiser.info.sigma_data, noise)
     terms = [*(term.loss(problem) for term in recipe.losses), *losses]
-    if terms:
-        guide = WithLosses(guide, terms)
+    further = WithLosses(guide, terms) if terms else None
+    used: dict[str, float] = {}  # weights in this step
 
     def knobs(step: int) -> tuple[Any, Any]:
         now = read(step)
+        if further is not None:
+            used.update(weights(recipe.losses, now))
+            further.weights = [*used.values(), *(1.0 for _ in losses)]
         own = {k.removeprefix("sampler."): v for k, v in now.items() if k.startswith("sampler.")}
         theirs = {k.removeprefix("guidance."): v for k, v in now.items() if k.startswith("guidance.")}
         return sampler_params.model_copy(update=own), guidance_params.model_copy(update=theirs)
 
     sigmas = schedule.sigmas()
     x = sigmas[0] * noise() + (0 if start is None else start)
-    return walk(chosen.sampler, denoiser, guide, x, sigmas, knobs, noise, add_noise if schedule.renoise else relabel)
+    climb = add_noise if schedule.renoise else relabel
+    for step in walk(chosen.sampler, denoiser, further or guide, x, sigmas, knobs, noise, climb):
+        yield replace(step, params={**step.params, **used})

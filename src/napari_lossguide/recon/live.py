@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterable, Mapping
 
@@ -35,11 +36,17 @@ class Live:
         self._replay = list(changes)
         self._pending: dict[str, float] = {}
         self._values: dict[str, float] = {}
+        self._start: Mapping[str, float] = {}
         self._changes: list[Change] = []
         self._limits: Mapping[str, tuple[float, float]] | None = None
 
-    def declare(self, limits: Mapping[str, tuple[float, float]]) -> None:
-        """The engine says which knobs this run has and their least and greatest values.
+    def declare(self, limits: Mapping[str, tuple[float, float]], start: Mapping[str, float] | None = None) -> None:
+        """The engine says which knobs this run has.
+
+        Parameters
+        ----------
+        limits : their least and greatest values.
+        start : the values that they begin with, as far as known; to set one of these is no change.
 
         Raises
         ------
@@ -47,7 +54,7 @@ class Live:
             If a knob that was set before, or one to be replayed, is not among them or is out of its range.
         """
         with self._lock:
-            self._limits = dict(limits)
+            self._limits, self._start = dict(limits), dict(start or {})
             for name, value in [*self._pending.items(), *((c.name, c.value) for c in self._replay)]:
                 self._check(name, value)
 
@@ -55,12 +62,11 @@ class Live:
         if self._limits is None:
             return
         if name not in self._limits:
-            raise InvalidInput(
-                f"'{name}' is not a live knob of this method; it has {', '.join(self._limits) or 'none'}."
-            )
+            raise InvalidInput(f"'{name}' is not a live knob of this run; it has {', '.join(self._limits) or 'none'}.")
         low, high = self._limits[name]
         if not low <= value <= high:
-            raise InvalidInput(f"{name} = {value} is out of its range {low:g} ... {high:g}.")
+            accepted = f"{low:g} ... {high:g}" if high < sys.float_info.max else f"of finite numbers from {low:g} on"
+            raise InvalidInput(f"{name} = {value} is out of its range {accepted}.")
 
     def update(self, values: Mapping[str, float]) -> None:
         """Set knobs, by their full names ("guidance.gamma"); they take effect together at the next step.
@@ -81,7 +87,7 @@ class Live:
             fresh = {c.name: c.value for c in self._replay if c.step == step} | self._pending
             self._pending = {}
             for name, value in fresh.items():
-                if self._values.get(name) != value:
+                if self._values.get(name, self._start.get(name)) != value:
                     self._changes.append(Change(step=step, name=name, value=value))
             self._values = {**self._values, **fresh}
             return dict(self._values)

@@ -27,6 +27,13 @@ def first_complaint(error: ValidationError, *prefix: str) -> str:
     return f"{name} = {repr(first['input'])[:60]}: {first['msg'][0].lower()}{first['msg'][1:]}."
 
 
+def limits_of(schema: Mapping[str, Any]) -> tuple[float, float]:
+    """Least and greatest value of a number, from what its model's schema says; finite where it has no limit."""
+    low = math.nextafter(schema.get("exclusiveMinimum", -math.inf), math.inf)
+    high = math.nextafter(schema.get("exclusiveMaximum", math.inf), -math.inf)
+    return schema.get("minimum", low), schema.get("maximum", high)
+
+
 @dataclass(frozen=True)
 class Method:
     """One entry of the registry.
@@ -90,10 +97,9 @@ class Method:
 
     def limits(self, name: str) -> tuple[float, float]:
         """Least and greatest value of a live knob."""
-        schema = self.models[name.split(".", maxsplit=1)[0]].model_json_schema()["properties"][name.split(".")[1]]
-        low = math.nextafter(schema.get("exclusiveMinimum", -math.inf), math.inf)
-        high = math.nextafter(schema.get("exclusiveMaximum", math.inf), -math.inf)
-        return schema.get("minimum", low), schema.get("maximum", high)
+        return limits_of(
+            self.models[name.split(".", maxsplit=1)[0]].model_json_schema()["properties"][name.split(".")[1]]
+        )
 
     def settings(self, changed: Mapping[str, Any] = {}) -> dict[str, dict[str, Any]]:
         """All parameters of the parts, checked, with this method's defaults and then ``changed`` applied.

@@ -16,6 +16,7 @@ from napari_lossguide.guidance.loss_terms import Loss
 from napari_lossguide.recon.classical import classical_steps
 from napari_lossguide.recon.diffusion import SampleNoise, diffusion_steps, open_prior
 from napari_lossguide.recon.drive import bearable
+from napari_lossguide.recon.knobs import knobs_of, live_limits
 from napari_lossguide.recon.listening import Listening
 from napari_lossguide.recon.live import Live
 from napari_lossguide.recon.methods import method
@@ -86,7 +87,7 @@ class Run:
                 f"The method '{recipe.method}' takes no further losses: they correct a prior's estimate, between the "
                 "network and the step."
             )
-        live.declare({n: self.chosen.limits(n) for n in self.chosen.live_knobs})
+        live.declare(live_limits(recipe), knobs_of(recipe))
         opened = (denoiser or open_prior(recipe, self.device)) if self.chosen.needs_prior else None
         self.denoiser = opened if tape is None or opened is None else Listening(opened, tape)
         sha = self.denoiser.info.sha256 if self.denoiser is not None else ""

@@ -16,6 +16,7 @@ from torch import Tensor
 from napari_lossguide.operators.cartesian_sense import CartesianSense
 from napari_lossguide.recon.diffusion import SampleNoise, diffusion_steps, open_prior
 from napari_lossguide.recon.drive import cancellable, last_of
+from napari_lossguide.recon.knobs import knobs_of, live_limits
 from napari_lossguide.recon.live import Live
 from napari_lossguide.recon.methods import METHODS, method
 from napari_lossguide.recon.provenance import classifier_facts, finished, hash_of, versions
@@ -49,7 +50,7 @@ class Draw:
             raise InvalidInput("The recipe has no shape; samples need one, as in shape = [128, 128].")
         self.shape: tuple[int, int] = recipe.shape
         self.device = choose_device(device)
-        live.declare({n: self.chosen.limits(n) for n in self.chosen.live_knobs})
+        live.declare(live_limits(recipe), knobs_of(recipe))
         self.denoiser = denoiser or open_prior(recipe, self.device)
         self.real = recipe.image != "complex"
         facts = {"image": "real" if self.real else "complex", "prior_sha256": self.denoiser.info.sha256}

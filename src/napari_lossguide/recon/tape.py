@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_lossguide.recon.knobs import knobs_of
 from napari_lossguide.recon.live import Change
-from napari_lossguide.recon.methods import method
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.types import InvalidInput
 
@@ -174,13 +174,6 @@ def branched(recipe: Recipe, step: int, knobs: Mapping[str, float]) -> Recipe:
     knobs : values by full name; those that the run had anyway are no change.
     """
     before = [change for change in recipe.changes if change.step < step]
-    now = {f"{part}.{name}": v for part in ("sampler", "guidance") for name, v in getattr(recipe, part).items()}
-    now |= {change.name: change.value for change in before}
+    now = knobs_of(recipe) | {change.name: change.value for change in before}
     fresh = [Change(step=step, name=name, value=value) for name, value in knobs.items() if now[name] != value]
     return recipe.model_copy(update={"changes": (*before, *fresh)})
-
-
-def knobs_of(recipe: Recipe) -> dict[str, float]:
-    """What a recipe says of the live knobs of its method, by full name, changes left out."""
-    parts = {"sampler": recipe.sampler, "guidance": recipe.guidance}
-    return {name: parts[name.split(".")[0]][name.split(".")[1]] for name in method(recipe.method).live_knobs}

@@ -1,17 +1,19 @@
-"""What can vary in a sweep of a recipe: its method's parameters, some of its fields, its mask's parameters."""
+"""What can vary in a sweep: parameters of the method, of further losses and of the mask, some of the fields."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from napari_lossguide.guidance.loss_terms import LossTerm
 from napari_lossguide.masks.recipe import DRAWN
 from napari_lossguide.masks.registry import MASKS
 from napari_lossguide.recon.axes import Axis
 from napari_lossguide.recon.axis_text import Kind, parse_values, shown
 from napari_lossguide.recon.catalogue import range_text
+from napari_lossguide.recon.knobs import LOSSES
+from napari_lossguide.recon.method import limits_of
 from napari_lossguide.recon.methods import METHODS, method
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.recon.variation import MASK
@@ -107,9 +109,17 @@ def variables(base: Recipe) -> dict[str, Variable]:
     found.sort(
         key=lambda v: (v.name not in chosen.live_knobs, "steps" not in v.name, not v.name.startswith("guidance"))
     )
-    found += list(of_mask(base))
-    found += list(of_fields(base))
+    found += [*of_losses(base), *of_mask(base), *of_fields(base)]
     return {variable.name: variable for variable in found}
+
+
+def of_losses(base: Recipe) -> Iterator[Variable]:
+    """The weight of each further loss, and the ends of a range."""
+    schema = LossTerm.model_json_schema()["properties"]
+    for index, term in enumerate(base.losses):
+        for own in ("weight", "low", "high") if term.kind == "range" else ("weight",):
+            title = f"Loss {index + 1} ({term.kind}): {own}"
+            yield from_schema(f"{LOSSES}{index}.{own}", {**schema[own], "title": title}, getattr(term, own))
 
 
 def of_mask(base: Recipe) -> Iterator[Variable]:
@@ -143,8 +153,7 @@ def from_schema(name: str, schema: dict[str, Any], value: Any) -> Variable:
     """One parameter from what its model says of it."""
     given = schema.get("type")
     kind: Kind = given if given in ("number", "integer", "boolean") else "string"
-    least = math.nextafter(schema.get("exclusiveMinimum", -math.inf), math.inf)
-    most = math.nextafter(schema.get("exclusiveMaximum", math.inf), -math.inf)
+    low, high = limits_of(schema)
     return Variable(
         name=name,
         title=schema.get("title") or name.rpartition(".")[2],
@@ -152,7 +161,7 @@ def from_schema(name: str, schema: dict[str, Any], value: Any) -> Variable:
         kind=kind,
         choices=tuple(map(str, schema.get("enum", ()))),
         range="" if name == "method" else range_text(schema),
-        low=schema.get("minimum", least),
-        high=schema.get("maximum", most),
+        low=low,
+        high=high,
         value=value,
     )

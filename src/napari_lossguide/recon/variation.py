@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import ValidationError
+
+from napari_lossguide.guidance.loss_terms import LossTerm
 from napari_lossguide.masks import MaskRecipe
 from napari_lossguide.masks.recipe import DRAWN
-from napari_lossguide.recon.methods import PARTS
+from napari_lossguide.recon.knobs import LOSSES
+from napari_lossguide.recon.methods import PARTS, first_complaint
 from napari_lossguide.recon.methods import method as method_of
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.types import InvalidInput
 
 MASK = "mask."
 """What the full name of a mask's parameter begins with."""
+OF_A_LOSS = ("weight", "low", "high")
 
 
 def varied(base: Recipe, settings: Mapping[str, Any], *, method: str | None = None, steps: int | None = None) -> Recipe:
@@ -23,8 +28,9 @@ def varied(base: Recipe, settings: Mapping[str, Any], *, method: str | None = No
     ----------
     base : keeps its values where nothing else is said. Another method than its own starts from that method's own
         defaults, without the changes of live knobs; a classical one leaves the base's start and losses aside. Another
-        prior need not have the base's checksum.
-    settings : parameters of the method, fields of the recipe and parameters of the mask (``mask.acceleration``).
+        prior need not have the base's checksum. Other losses come without the base's changes of their weights.
+    settings : parameters of the method, fields of the recipe, parameters of the mask (``mask.acceleration``) and of
+        the recipe's losses (``losses.0.weight``).
     method : another one than the base's.
     steps : network evaluations (iterations of a classical method).
 
@@ -34,14 +40,43 @@ def varied(base: Recipe, settings: Mapping[str, Any], *, method: str | None = No
         On anything unknown or out of range.
     """
     name = method or base.method
-    given = {k: v for k, v in settings.items() if not k.startswith(MASK)}
+    given = {k: v for k, v in settings.items() if not k.startswith((MASK, LOSSES))}
+    of_losses = {k: v for k, v in settings.items() if k.startswith(LOSSES)}
     mask = varied_mask(base.mask, {k.removeprefix(MASK): v for k, v in settings.items() if k.startswith(MASK)})
     if name == base.method:
         given = {f"{part}.{k}": v for part in PARTS for k, v in getattr(base, part).items()} | given
     kept = kept_fields(base, name)
     if "prior" in given:
         kept["prior_sha256"] = ""
-    return Recipe.for_method(name, steps=steps, settings=given, mask=mask, **kept)
+    if "losses" in given:
+        kept["changes"] = tuple(c for c in kept.get("changes", ()) if not c.name.startswith(LOSSES))
+    made = Recipe.for_method(name, steps=steps, settings=given, mask=mask, **kept)
+    return made.model_copy(update={"losses": varied_losses(made.losses, of_losses)}) if of_losses else made
+
+
+def varied_losses(terms: tuple[LossTerm, ...], settings: Mapping[str, Any]) -> tuple[LossTerm, ...]:
+    """Losses with some parameters changed, by full name.
+
+    Raises
+    ------
+    InvalidInput
+        If there is no such loss or parameter, or the value is out of range.
+    """
+    given = [term.model_dump() for term in terms]
+    for name, value in settings.items():
+        place, _, own = name.removeprefix(LOSSES).partition(".")
+        if not place.isdecimal() or int(place) >= len(terms) or own not in OF_A_LOSS:
+            there = ", ".join(f"{LOSSES}{index}" for index in range(len(terms)))
+            known = f"it has {there}, each with {', '.join(OF_A_LOSS)}" if terms else "it has none"
+            raise InvalidInput(f"'{name}' is no parameter of the recipe's further losses; {known}.")
+        given[int(place)][own] = value
+    made = []
+    for index, fields in enumerate(given):
+        try:
+            made.append(LossTerm(**fields))
+        except ValidationError as error:
+            raise InvalidInput(first_complaint(error, "losses", str(index))) from error
+    return tuple(made)
 
 
 def kept_fields(base: Recipe, name: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import numpy as np
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
+from napari_lossguide.recon.knobs import short_name
 from napari_lossguide.widgets.boxes import ComboBox
 
 if TYPE_CHECKING:
@@ -154,14 +155,33 @@ class Curve(QWidget):
         x, y = self._coordinates([point for point, _ in marked])
         shown = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
         self._marks.setData(x=x[shown], y=y[shown], data=[marked[i] for i in shown])
+        taken: dict[tuple[bool, int], float] = {}
         for i in shown:
             change = marked[i][1]
             if not any(c.name == change.name and 0 < c.step - change.step <= NEAR for _, c in marked):
-                above = 1.2 + len(self._labels) % 2  # by turns, so that neighbours do not lie on each other
-                label = self._pg.TextItem(_text(change), color=self._foreground, anchor=(0.5, above))
-                label.setPos(x[i], y[i])
-                self._plot.addItem(label, ignoreBounds=True)
-                self._labels.append(label)
+                self._label(_text(change), float(x[i]), float(y[i]), taken)
+
+    def _label(self, text: str, x: float, y: float, taken: dict[tuple[bool, int], float]) -> None:
+        """Write beside a mark: within the plot, and in a second row where it would lie on the label before.
+
+        Parameters
+        ----------
+        text, x, y : what, and at which point.
+        taken : where the labels so far end, from the left, 0 to 1: (below the marks, row) -> end. It is added to.
+        """
+        label, box = self._pg.TextItem(text, color=self._foreground), self._plot.getViewBox()
+        xs, (low, high) = self._coordinates(self._points)[0], box.viewRange()[1]
+        left, right = np.nanmin(xs), np.nanmax(xs)
+        across = float((x - left) / (right - left)) if right > left else 0.0
+        across = 1 - across if self._over.currentData() == "sigma" else across
+        width = label.boundingRect().width() / max(box.width(), 1.0)
+        below, start = y > (low + high) / 2, across * (1 - width)
+        row = min((0, 1), key=lambda r: max(taken.get((below, r), -1.0), start))  # the first that is free, or sooner so
+        taken[below, row] = start + width
+        label.setAnchor((across, -0.2 - row if below else 1.2 + row))
+        label.setPos(x, y)
+        self._plot.addItem(label, ignoreBounds=True)
+        self._labels.append(label)
 
 
 def _choice(name: str, titles: dict[str, str]) -> ComboBox:
@@ -177,7 +197,7 @@ def _log10(values: np.ndarray) -> np.ndarray:
 
 
 def _text(change: Change) -> str:
-    return f"{change.name.rpartition('.')[2]} {change.value:.3g}"
+    return f"{short_name(change.name)} {change.value:.3g}"
 
 
 def _tip(x: float, y: float, data: tuple[Point, Change]) -> str:  # noqa: ARG001 (pyqtgraph calls it)

@@ -95,11 +95,21 @@ class ParamsForm(QWidget):
         """Return the widget that edits a field."""
         return self._editors[name].widget
 
+    def set_title(self, name: str, title: str) -> None:
+        """Call a field otherwise than its model does."""
+        editor = self.editor(name)
+        label = self._rows_of(name).labelForField(editor)
+        assert isinstance(label, QLabel)
+        label.setText(title)
+        editor.setAccessibleName(title)
+
     def show_row(self, name: str, visible: bool) -> None:
         """Show or hide a field with its label; its value counts either way."""
-        editor = self.editor(name)
+        self._rows_of(name).setRowVisible(self.editor(name), visible)
+
+    def _rows_of(self, name: str) -> QFormLayout:
         layouts = (self._main, self._advanced)
-        next(x for x in layouts if x is not None and x.indexOf(editor) >= 0).setRowVisible(editor, visible)
+        return next(x for x in layouts if x is not None and x.indexOf(self.editor(name)) >= 0)
 
     def _add(self, name: str, field: FieldInfo, start: Mapping[str, Any]) -> None:
         editor = editor_for(field, self._hints.get(name, {}))

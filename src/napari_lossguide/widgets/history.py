@@ -10,9 +10,10 @@ import numpy as np
 from napari.layers import Image
 
 from napari_lossguide.data.kdata import KData
+from napari_lossguide.recon.knobs import knobs_of
 from napari_lossguide.recon.live import Change
 from napari_lossguide.recon.recipe import Recipe
-from napari_lossguide.recon.tape import Tape, branched, knobs_of
+from napari_lossguide.recon.tape import Tape, branched
 from napari_lossguide.types import InvalidInput
 from napari_lossguide.widgets import layers
 from napari_lossguide.widgets.recipe_row import same_but_live

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QApplication, QFileDialog, QHBoxLayout, QMenu, QPushB
 from napari_lossguide.data.kdata import KData
 from napari_lossguide.data.origin import Origin
 from napari_lossguide.data.writers import write_bytes, write_npz
-from napari_lossguide.recon.methods import method
+from napari_lossguide.recon.knobs import without_live
 from napari_lossguide.recon.notebook import as_notebook
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.recon.script import as_python
@@ -197,7 +197,7 @@ def _with_suffix(path: str, suffix: str) -> Path:
 
 def same_but_live(a: Recipe, b: Recipe) -> bool:
     """Do two recipes differ at most in their live knobs?"""
-    return a.method == b.method and _without_live(a) == _without_live(b)
+    return a.method == b.method and without_live(a) == without_live(b)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -209,11 +209,3 @@ def write_text(path: Path, text: str) -> None:
         If it cannot be written.
     """
     write_bytes(path, text.encode("utf-8"))
-
-
-def _without_live(recipe: Recipe) -> dict[str, object]:
-    plain = recipe.model_dump(exclude={"changes"})
-    for name in method(recipe.method).live_knobs:
-        part, _, own = name.partition(".")
-        plain[part].pop(own, None)
-    return plain

@@ -12,6 +12,7 @@ from qtpy.QtCore import QEvent, Signal
 
 from napari_lossguide.data.kdata import KData
 from napari_lossguide.masks import MaskRecipe
+from napari_lossguide.recon.knobs import knobs_of
 from napari_lossguide.recon.live import Live
 from napari_lossguide.recon.measured import Parts, parts
 from napari_lossguide.recon.methods import method
@@ -95,6 +96,7 @@ class ReconstructDock(Panel):
         self._restart = RestartOffer()
         self._together = SideBySide(napari_viewer)
         self._look_soon = self.after(150, self._offer_restart)
+        self._turned: set[str] = set()  # live knobs, by hand, since this run began
         self._last: tuple[Recipe, Recipe] | None = None  # as it was started, as it came out
         self._stoppers: list[Callable[[], bool]] = []
         self.autosave = Autosave(self, napari_viewer)
@@ -195,6 +197,7 @@ class ReconstructDock(Panel):
     def _begin(self, history: History) -> None:
         kdata, recipe, points = history.kdata, history.recipe, history.points
         self._history, self._preview, self._live = history, None, Live(recipe.changes)
+        self._turned.clear()
         device = self.settings.device.currentData()
         start = partial(start_reconstruction, kdata, recipe, device, self._live, history.tape)
         title = f"{method(recipe.method).title} of {kdata.name}"
@@ -308,9 +311,11 @@ class ReconstructDock(Panel):
     def _turn(self, name: str, value: float) -> None:
         if self._live is None:
             self._last = None  # the knob is set for the next run now
-        elif self._history is not None and self.settings.chosen().name == self._history.recipe.method:
+        elif self._history is not None:
+            self._turned.add(name)
             with self.attempt():
-                self._live.update({name: value})
+                if self.settings.turns(name, self._history.recipe):
+                    self._live.update({name: value})
 
     def _offer_restart(self) -> None:
         """Say that a run does not follow what was changed, as long as it differs."""
@@ -318,7 +323,10 @@ class ReconstructDock(Panel):
             return
         try:
             settings = self.settings
-            follows = self._history.follows(settings.kdata(), settings.points(), settings.recipe())
+            shown = settings.recipe()
+            follows = self._history.follows(settings.kdata(), settings.points(), shown)
+            if follows and self._live is not None:  # also what was turned while the form was of another run
+                self._live.update({name: v for name, v in knobs_of(shown).items() if name in self._turned})
         except InvalidInput:
             follows = False  # pressing the button says what is missing
         self._restart.setVisible(not follows)

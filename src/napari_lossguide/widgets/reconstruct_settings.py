@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QCheckBox, QLabel, QVBoxLayout, QWidget
 
 from napari_lossguide.data.kdata import KData
 from napari_lossguide.recon.catalogue import part_names
+from napari_lossguide.recon.knobs import LOSSES, same_but_weights
 from napari_lossguide.recon.live import Change
 from napari_lossguide.recon.methods import METHODS, PARTS, Method, method
 from napari_lossguide.recon.recipe import Recipe
@@ -123,6 +124,18 @@ class ReconstructSettings(QWidget):
         name = self.method.currentData()
         return method(self.combine.name() if name == COMBINE else name)
 
+    def turns(self, name: str, recipe: Recipe) -> bool:
+        """Whether a live knob of this form is one of a run of a recipe: of the same method, and of the same losses.
+
+        Raises
+        ------
+        InvalidInput
+            If it is a loss's, and the losses do not fit.
+        """
+        if name.startswith(LOSSES) and not same_but_weights(self.beside.losses.values(), recipe.losses):
+            return False
+        return self.chosen().name == recipe.method
+
     def set_recipe(self, recipe: Recipe) -> None:
         """Show a recipe, all but its mask and its region, which have to be layers.
 
@@ -204,6 +217,7 @@ class ReconstructSettings(QWidget):
         )
         for signal in signals:
             signal.connect(lambda *_: self.fixed_changed.emit())
+        self.beside.losses.live_changed.connect(self.live_changed)
 
     def _build(self) -> None:
         rows = form_layout()

@@ -9,6 +9,7 @@ from napari_lossguide.data.kdata import KData
 from napari_lossguide.recon.axes import Grid
 from napari_lossguide.recon.cells import Cell
 from napari_lossguide.recon.cost import duration, image_evaluations
+from napari_lossguide.recon.knobs import short_name
 from napari_lossguide.widgets.metrics_table import COLUMNS, HELP
 from napari_lossguide.widgets.run_panel import clock
 
@@ -59,7 +60,7 @@ def all_figures(cell: Cell) -> str:
 
 def settings_text(settings: Mapping[str, object]) -> str:
     """Values of a cell in one line, without the parts that they belong to: "gamma 0.5, seed 2"."""
-    return ", ".join(f"{n.rpartition('.')[2]} {f'{v:.6g}' if isinstance(v, float) else v}" for n, v in settings.items())
+    return ", ".join(f"{short_name(n)} {f'{v:.6g}' if isinstance(v, float) else v}" for n, v in settings.items())
 
 
 def grey(image: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
