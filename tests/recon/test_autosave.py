@@ -28,6 +28,13 @@ from napari_lossguide.recon.samples import Samples, sample_recipe
 from napari_lossguide.types import InvalidInput
 
 TESTS = Path(__file__).resolve().parents[1]
+WRITES_ANYWHERE = (
+    "chmod protects no folder on Windows"
+    if os.name == "nt"
+    else "root may write everywhere"
+    if os.getuid() == 0
+    else ""
+)
 
 
 def make_result(seed=0, size=32, **facts):
@@ -282,9 +289,7 @@ def test_the_newest_results_are_kept_within_the_room_there_is(keeping):
     session.close()
 
 
-@pytest.mark.skipif(
-    not hasattr(os, "getuid") or os.getuid() == 0, reason="root may write everywhere: read-only folder not tested"
-)
+@pytest.mark.skipif(bool(WRITES_ANYWHERE), reason=f"{WRITES_ANYWHERE}: read-only folder not tested")
 def test_a_folder_that_cannot_be_written_is_one_sentence(keeping):
     keeping.folder.mkdir()
     keeping.folder.chmod(0o500)
