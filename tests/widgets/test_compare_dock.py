@@ -430,6 +430,9 @@ def test_the_table_is_saved(qtbot, dock, viewer, tmp_path, monkeypatch):
     assert (tmp_path / "table.csv").read_text() == dock.csv() and [p.name for p in tmp_path.iterdir()] == ["table.csv"]
     row = next(csv.DictReader(io.StringIO(dock.csv())))
     assert row["reference"] == dock.reference.layer.name and row["region"] == ""
+    answer[0] = str(tmp_path / "v1.5")
+    dock.figures.save.click()
+    assert dock.status.sentence == "Saved v1.5.csv."
     answer[0] = str(tmp_path / "absent" / "table.csv")
     dock.figures.save.click()
     assert "absent" in dock.status.sentence and "could not be written: No such file" in dock.status.sentence

@@ -8,6 +8,7 @@ import numpy as np
 from napari.layers import Image, Layer
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QGridLayout, QPushButton, QVBoxLayout, QWidget
 
+from napari_lossguide.data.file_names import with_ending
 from napari_lossguide.data.kdata import KData
 from napari_lossguide.data.readers import read_mask
 from napari_lossguide.data.writers import write_npy
@@ -123,7 +124,7 @@ class MaskDock(Panel):
             with self.attempt():
                 if self.layer.layer is None:
                     raise InvalidInput("There is no mask to save; choose k-space first.")
-                target = Path(path) if Path(path).suffix else Path(path).with_suffix(".npy")
+                target = with_ending(path, ".npy")
                 write_npy(target, mask_of(self.layer.layer))
                 self.status.show_text(f"Saved {target.name}.")
 
