@@ -13,6 +13,7 @@ from napari_lossguide.widgets import layers
 from napari_lossguide.widgets.fold import Folded
 from napari_lossguide.widgets.kspace_dock import KSpaceDock
 from napari_lossguide.widgets.mask_dock import MaskDock
+from napari_lossguide.widgets.run_facts import provenance_rows
 from napari_lossguide.widgets.views import kdata_of
 
 SHAPE = (64, 80)
@@ -45,7 +46,7 @@ def result_of_the_truth(scan, mask, noise_std=0.02):
     return Result(
         image=image, zero_filled=image, mask=mask, maps=scan.maps, samples=None, mean=None, std=None,
         recipe=Recipe.for_method("zero-filled"), trace=(), status="done", seconds=0.0, nfe=0, residual=1.0,
-        noise_std=noise_std, scale=(1.0, 1.0), provenance={}, simulated=True,
+        noise_std=noise_std, scale=(1.0, 1.0), provenance={"numpy": "1.99"}, simulated=True,
     )  # fmt: skip
 
 
@@ -141,6 +142,11 @@ def test_predicted_acquired_and_residual(dock, viewer, scan, qtbot):
     assert np.isfinite(viewer.layers["Predicted k-space of truth"].data).all()
     assert "noise std" in dock.predicted.note.sentence
     assert dock.kdata is scan
+    run = provenance_rows(viewer.layers["truth"])
+    for name in ("Predicted k-space of truth", "Acquired k-space of truth", "k-space residual (noise std) of truth"):
+        rows = provenance_rows(viewer.layers[name])
+        assert ("Made of", "truth") in rows
+        assert [row for row in run[2:] if row[0] != "Data residual" and row not in rows] == [], name
 
 
 def test_a_result_whose_data_are_gone_is_a_sentence(dock, viewer, scan):

@@ -314,14 +314,29 @@ def test_every_layer_of_a_run_tells_recipe_versions_device_and_hashes(qtbot, doc
         assert Recipe.from_json(plain) == recipe_of(layer), role
 
 
-def test_a_step_of_the_timeline_tells_the_recipe_so_far(qtbot, dock, engine, viewer, kdata):
+@pytest.mark.parametrize("when", ["during the run", "after it"])
+def test_a_step_of_the_timeline_leads_to_its_run(qtbot, dock, engine, viewer, kdata, when):
     layers.add_kspace(viewer, kdata)
     dock.settings.sampling.set_values({"seed": 5})
-    run(qtbot, dock)
-    dock.timeline.scrubbed.emit(2, "estimate")
-    (layer,) = [layer for layer in viewer.layers if views.role_of(layer) == "timeline"]
+    if when == "during the run":
+        engine.wait = 0.05
+        dock.panel.button.click()
+        qtbot.waitUntil(lambda: dock.timeline.step > 2, timeout=5000)
+        dock.timeline.slider.setValue(1)
+        (layer,) = of_role(viewer, "timeline")
+        assert "NumPy" not in table(dock, layer), "the run has not said yet what it computes with"
+        qtbot.waitUntil(lambda: not dock.running, timeout=5000)
+    else:
+        run(qtbot, dock)
+        dock.timeline.slider.setValue(1)
+    (layer,) = of_role(viewer, "timeline")
     rows = table(dock, layer)
     assert rows["What it is"] == "simulation: timeline" and rows["Seed"] == "5"
+    assert rows["NumPy"] == "1.99" and rows["SHA-256 of the k-space used"] == "a" * 64
+
+
+def of_role(viewer, role):
+    return [layer for layer in viewer.layers if views.role_of(layer) == role]
 
 
 def test_data_and_masks_tell_theirs(dock, viewer, scan, kdata):

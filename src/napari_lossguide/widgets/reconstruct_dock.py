@@ -242,6 +242,8 @@ class ReconstructDock(Panel):
         self._job.deleteLater()
         if self._history is not None and self._live is not None:
             self._history.changes = self._live.changes
+            if isinstance(outcome, Result):
+                self._history.end(self._viewer, outcome)
         self._job = self._live = None
         self._restart.hide()
         self.panel.finish()
