@@ -1,10 +1,13 @@
 """The folded parts of the K-space dock, driven by their controls."""
 
+import threading
+
 import dask.array as da
 import numpy as np
 import pytest
 from napari.components import ViewerModel
 
+from napari_lossguide.data.artefacts import find_spikes
 from napari_lossguide.data.phantoms import shepp_logan, simulate
 from napari_lossguide.masks import make_mask
 from napari_lossguide.recon.recipe import Recipe
@@ -57,7 +60,12 @@ def test_new_parts_are_folded_at_first(viewer, qtbot):
     assert not any(part.isVisible() for part in (dock.profile, dock.predicted, dock.spikes, dock.noise))
 
 
-def test_a_spike_is_added_found_marked_and_removed(dock, viewer, scan):
+def find(qtbot, dock):
+    dock.spikes.buttons["find"].click()
+    qtbot.waitUntil(lambda: "found in" in dock.spikes.note.sentence, timeout=10_000)
+
+
+def test_a_spike_is_added_found_marked_and_removed(qtbot, dock, viewer, scan):
     dock.spikes.form.set_values({"ky": 20, "kx": -25, "strength": 0.5})
     dock.spikes.buttons["add"].click()
     spiked = dock.kdata
@@ -65,7 +73,7 @@ def test_a_spike_is_added_found_marked_and_removed(dock, viewer, scan):
     assert "spike of 0.5" in spiked.source
     assert kdata_of(viewer.layers["k-space: head (simulation)"]) is scan
     assert "k-space: head + spike (simulation)" in viewer.layers
-    dock.spikes.buttons["find"].click()
+    find(qtbot, dock)
     assert "2 found" in dock.spikes.note.sentence  # both coils
     assert [dock.spikes.table.item(0, x).text() for x in (0, 2, 3)] == ["1", "20", "-25"]
     dock.spikes.buttons["mark"].click()
@@ -75,6 +83,29 @@ def test_a_spike_is_added_found_marked_and_removed(dock, viewer, scan):
     dock.spikes.buttons["remove"].click()
     assert dock.kdata.acquired.sum() == dock.kdata.acquired.size - 1
     assert spiked.fully_sampled
+
+
+def test_the_window_answers_while_spikes_are_looked_for(qtbot, dock, viewer, scan, monkeypatch):
+    gate, threads = threading.Event(), []
+
+    def search(kdata, threshold):
+        threads.append(threading.current_thread())
+        assert gate.wait(10)
+        return find_spikes(kdata, threshold)
+
+    monkeypatch.setattr("napari_lossguide.data.artefacts.find_spikes", search)
+    dock.spikes.buttons["add"].click()
+    dock.spikes.buttons["find"].click()
+    assert dock.spikes.note.sentence == "Searching head + spike…" and not dock.spikes.buttons["find"].isEnabled()
+    dock.source.layer = viewer.layers["image: head (simulation)"]
+    gate.set()
+    qtbot.waitUntil(dock.spikes.buttons["find"].isEnabled, timeout=5000)
+    assert not dock.spikes.note.sentence and dock.spikes.table.rowCount() == 0, "other data are shown by now"
+    dock.spikes.buttons["mark"].click()
+    assert "press “Find spikes” first" in dock.status.sentence
+    find(qtbot, dock)
+    assert "found in head," in dock.spikes.note.sentence
+    assert threading.main_thread() not in threads
 
 
 def test_the_same_change_twice_keeps_both(dock, viewer, scan):
