@@ -1,10 +1,12 @@
 """What the docks colour themselves follows napari's theme while it is shown."""
 
 import pytest
+from napari.components import ViewerModel
 from napari.settings import get_settings
 from napari.utils.theme import get_theme
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
+from napari_lossguide.widgets.compare_dock import CompareDock
 from napari_lossguide.widgets.panel import Sentence
 
 
@@ -30,3 +32,24 @@ def test_a_sentence_on_a_coloured_ground_follows_the_theme(qtbot, appearance):
     sentence.show_text("fine")
     window.setStyleSheet("")
     assert sentence.styleSheet() == ""
+
+
+def test_a_sentence_follows_the_theme_of_its_viewer_alone(qtbot, appearance):
+    appearance.theme = "dark"
+    viewer = ViewerModel()
+    dock = CompareDock(viewer)
+    qtbot.addWidget(dock)
+    dock.show()
+    viewer.theme = "light"
+    dock.status.show_text("wrong", colour="error")
+    dock.skipped.show_text("left out", colour="warning")
+    assert get_theme("light").error.as_hex() in dock.status.styleSheet()
+    viewer.theme = "dark"
+    assert get_theme("dark").error.as_hex() in dock.status.styleSheet()
+    assert get_theme("dark").warning.as_hex() in dock.skipped.styleSheet()
+    viewer.theme = "light"
+    dock.setStyleSheet("QWidget { color: black }")  # as napari does
+    assert get_theme("light").error.as_hex() in dock.status.styleSheet()
+    dock.status.show_text("fine")
+    viewer.theme = "dark"
+    assert dock.status.styleSheet() == ""

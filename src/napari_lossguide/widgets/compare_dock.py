@@ -47,7 +47,7 @@ class CompareDock(Panel):
     """
 
     def __init__(self, napari_viewer: Any) -> None:
-        super().__init__()
+        super().__init__(napari_viewer)
         self._viewer = napari_viewer
         self._arranging = False
         self.reference = OptionalLayerCombo(self, napari_viewer, is_comparable, "none")

@@ -44,7 +44,7 @@ class KSpaceDock(Panel):
     """
 
     def __init__(self, napari_viewer: "ViewerModel") -> None:
-        super().__init__()
+        super().__init__(napari_viewer)
         self.viewer = napari_viewer
         self._origin: Layer | None = None  # the image layer that the data shown were made from
         self.open_button = QPushButton("Open k-space file…")

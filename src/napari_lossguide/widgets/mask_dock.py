@@ -62,7 +62,7 @@ class MaskDock(Panel):
     """
 
     def __init__(self, napari_viewer: "ViewerModel") -> None:
-        super().__init__()
+        super().__init__(napari_viewer)
         self.viewer = napari_viewer
         self.hand_made = ""
         self._kdata: KData | None = None

@@ -78,7 +78,7 @@ class ReconstructDock(Panel):
     done = Signal(str)
 
     def __init__(self, napari_viewer: Any) -> None:
-        super().__init__()
+        super().__init__(napari_viewer)
         self.setProperty(GIVES_RECIPE, True)
         self._viewer = napari_viewer
         self.settings = ReconstructSettings(self, napari_viewer)

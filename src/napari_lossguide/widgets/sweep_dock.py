@@ -62,7 +62,7 @@ class SweepDock(Panel):
     done = Signal(str)
 
     def __init__(self, napari_viewer: Any) -> None:
-        super().__init__()
+        super().__init__(napari_viewer)
         self._viewer = napari_viewer
         self.base, self.rows, self.columns = SweepBase(self, napari_viewer), AxisChoice("Rows"), AxisChoice("Columns")
         self.cost, self.panel, self.board = Sentence("Cost"), RunPanel(), SweepBoard()
