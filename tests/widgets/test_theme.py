@@ -4,9 +4,11 @@ import pytest
 from napari.components import ViewerModel
 from napari.settings import get_settings
 from napari.utils.theme import get_theme
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QGraphicsView, QVBoxLayout, QWidget
 
 from napari_lossguide.widgets.compare_dock import CompareDock
+from napari_lossguide.widgets.curve import Curve
+from napari_lossguide.widgets.line_plot import LinePlot
 from napari_lossguide.widgets.panel import Sentence
 
 
@@ -53,3 +55,18 @@ def test_a_sentence_follows_the_theme_of_its_viewer_alone(qtbot, appearance):
     dock.status.show_text("fine")
     viewer.theme = "dark"
     assert dock.status.styleSheet() == ""
+
+
+@pytest.mark.parametrize("make", [Curve, lambda: LinePlot("Profiles")])
+def test_a_plot_takes_the_ground_of_the_theme(qtbot, make):
+    window, plot = QWidget(), make()
+    qtbot.addWidget(window)
+    QVBoxLayout(window).addWidget(plot)
+    window.setStyleSheet("QWidget { background: #000000 }")
+    window.resize(300, 200)
+    window.show()
+    (view,) = plot.findChildren(QGraphicsView)
+    for colour in ("#000000", "#ffffff"):
+        window.setStyleSheet(f"QWidget {{ background: {colour} }}")  # as napari does
+        qtbot.wait(50)
+        assert view.viewport().grab().toImage().pixelColor(view.viewport().width() - 4, 3).name() == colour

@@ -44,6 +44,7 @@ class Curve(QWidget):
         self._over = _choice("Curve over", AXES)
         self._over.setToolTip("Horizontal axis: the step, or the noise level of the diffusion from high to low.")
         self._plot = pyqtgraph.PlotWidget(background=None)
+        self._plot.setCacheMode(self._plot.CacheModeFlag.CacheNone)  # the ground would keep the colour of another theme
         self._line = self._plot.plot([], [], pen=pyqtgraph.mkPen(BLUE, width=2), connect="finite")
         self._marks = pyqtgraph.ScatterPlotItem(symbol="t", size=10, brush=ORANGE, pen=None, hoverable=True, tip=_tip)
         self._target = pyqtgraph.InfiniteLine(0.0, angle=0, pen=pyqtgraph.mkPen(GREY, style=Qt.PenStyle.DashLine))
