@@ -7,11 +7,10 @@ import threading
 
 import numpy as np
 import pytest
-from napari.components import ViewerModel
 from napari.layers import Image, Shapes
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QApplication
-from widgets.compared import TRUTH, add_images, of_role, settle, show, state
+from widgets.compared import TRUTH, of_role, settle, show, state
 
 from napari_lossguide.data.phantoms import simulate
 from napari_lossguide.recon import metrics
@@ -21,20 +20,8 @@ from napari_lossguide.widgets.metrics_table import COLUMNS, Compared, MetricsTab
 
 
 @pytest.fixture
-def viewer():
-    return ViewerModel()
-
-
-@pytest.fixture
-def images(viewer):
-    return add_images(viewer)
-
-
-@pytest.fixture
-def dock(qtbot, viewer, images):
-    widget = CompareDock(viewer)
-    qtbot.addWidget(widget)
-    return widget
+def dock(compare_dock):
+    return compare_dock
 
 
 def maps(viewer):

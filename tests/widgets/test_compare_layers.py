@@ -5,7 +5,6 @@ import threading
 import dask.array
 import numpy as np
 import pytest
-from napari.components import ViewerModel
 from widgets.compared import of_role, show
 
 from napari_lossguide.recon import metrics
@@ -15,11 +14,6 @@ from napari_lossguide.widgets.difference_maps import as_magnitude
 RNG = np.random.default_rng(3)
 PLANE = RNG.uniform(0, 200, (24, 20)).astype("f4")
 VOLUME = RNG.uniform(0, 200, (3, 24, 20)).astype("f4")
-
-
-@pytest.fixture
-def viewer():
-    return ViewerModel()
 
 
 def two(viewer, kind):
