@@ -13,7 +13,7 @@ from napari_lossguide.masks import make_mask
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.recon.result import Result
 from napari_lossguide.widgets import layers
-from napari_lossguide.widgets.fold import Folded
+from napari_lossguide.widgets.fold import Fold
 from napari_lossguide.widgets.kspace_dock import KSpaceDock
 from napari_lossguide.widgets.mask_dock import MaskDock
 from napari_lossguide.widgets.run_facts import provenance_rows
@@ -39,8 +39,8 @@ def dock(viewer, scan, qtbot):
     widget = KSpaceDock(viewer)
     qtbot.addWidget(widget)
     widget.show()
-    for fold in widget.findChildren(Folded):
-        fold.button.click()
+    for fold in widget.findChildren(Fold):
+        fold.button.setChecked(True)
     return widget
 
 

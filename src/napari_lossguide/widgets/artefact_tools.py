@@ -135,6 +135,9 @@ class SpikeTools(ArtefactTools):
             "remove": self._button("Remove", "New data in which these points count as not acquired.", self.remove),
         }
         self.table.setAccessibleName("Spikes found")
+        self.table.setToolTip(
+            "ky and kx count from the centre; the score is in robust standard deviations of the log-magnitude."
+        )
         self.table.setHorizontalHeaderLabels(list(HEADINGS))
         self.table.verticalHeader().hide()
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
@@ -225,6 +228,9 @@ class NoiseTools(ArtefactTools):
         self.form = ParamsForm(NoiseParams)
         self.region = OptionalLayerCombo(panel, viewer, is_region, "corners of k-space")
         self.region.setAccessibleName("Where the noise is measured")
+        self.region.setToolTip(
+            "A Shapes or Labels layer on a part of the image without signal; without one, the corners of k-space."
+        )
         self.buttons = {
             "add": self._button("Add noise", "New data: complex white noise on every acquired point.", self.add),
             "measure": self._button(

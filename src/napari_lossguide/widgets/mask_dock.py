@@ -15,7 +15,7 @@ from napari_lossguide.data.writers import write_npy
 from napari_lossguide.masks import MASKS, MaskRecipe
 from napari_lossguide.types import InvalidInput
 from napari_lossguide.widgets.boxes import ComboBox
-from napari_lossguide.widgets.fold import Folded
+from napari_lossguide.widgets.fold import Fold
 from napari_lossguide.widgets.forms import ParamsForm, form_layout
 from napari_lossguide.widgets.keys import MAIN, give_key
 from napari_lossguide.widgets.mask_layer import MaskLayer
@@ -282,9 +282,9 @@ class MaskDock(Panel):
             self.body.addWidget(widget)
         self.body.addLayout(grid)
         self.body.addWidget(self.lines)
-        self.body.addWidget(Folded("Change by a rule", self.rules, "Change the mask as it is now by one rule."))
+        self.body.addWidget(Fold("Change by a rule", self.rules, tip="Change the mask as it is now by one rule."))
         self.body.addWidget(self.previews)
-        self.body.addWidget(Folded("Sweep over acceleration", self.sweep, "What this kind of mask costs at 2 to 12."))
+        self.body.addWidget(Fold("Sweep over acceleration", self.sweep, tip="What this kind of mask costs at 2 to 12."))
         self.body.addStretch(1)
 
     def _adopt(self, event: Any) -> None:

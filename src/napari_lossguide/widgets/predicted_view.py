@@ -37,6 +37,7 @@ class PredictedView(QWidget):
         self._panel, self._viewer, self._view = panel, viewer, view
         self.result = LayerCombo(panel, viewer, _is_result, "no reconstruction yet")
         self.result.setAccessibleName("Reconstruction")
+        self.result.setToolTip("The result whose k-space is predicted and compared with the acquired one.")
         self.button, self.note = QPushButton("Show predicted and residual"), Sentence("Residual")
         self.button.setToolTip(
             "F (maps × image) of all points, the points that were used, and their difference there, in units of the "

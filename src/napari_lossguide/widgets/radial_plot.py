@@ -43,6 +43,7 @@ class RadialPlot(QWidget):
         self.profile: EnergyProfile | None = None
         self.mask = OptionalLayerCombo(panel, viewer, _is_mask, "as acquired")
         self.mask.setAccessibleName("Mask of the profile")
+        self.mask.setToolTip("Show the profile of the points of this mask too, beside that of all acquired points.")
         self.note = Sentence("Radial profile")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

@@ -23,8 +23,8 @@ from napari_lossguide.recon.variables import variables
 from napari_lossguide.types import InvalidInput
 from napari_lossguide.widgets.boxes import ComboBox
 from napari_lossguide.widgets.failure import Failure
+from napari_lossguide.widgets.fold import Fold
 from napari_lossguide.widgets.forms import form_layout
-from napari_lossguide.widgets.method_form import Fold
 from napari_lossguide.widgets.panel import Panel, Sentence, heading
 from napari_lossguide.widgets.reconstruct_settings import DEVICES
 from napari_lossguide.widgets.result_layers import show_result
