@@ -5,7 +5,8 @@ import os
 import pytest
 
 from napari_lossguide.data import writers
-from napari_lossguide.data.file_names import LONGEST, safe_name
+from napari_lossguide.data.file_names import LONGEST, safe_name, with_ending
+from napari_lossguide.types import InvalidInput
 
 
 @pytest.mark.parametrize(
@@ -29,6 +30,28 @@ from napari_lossguide.data.file_names import LONGEST, safe_name
 )
 def test_every_text_becomes_a_name_that_every_system_accepts(text, name):
     assert safe_name(text) == name
+
+
+@pytest.mark.parametrize(
+    ("given", "file"),
+    [
+        ("a", "a.npy"),
+        ("a.npy", "a.npy"),
+        ("a.NPY", "a.NPY"),
+        ("v1.5", "v1.5.npy"),
+        ("a.npz", "a.npz"),
+        ("a.", "a..npy"),
+    ],
+)
+def test_a_name_gets_its_ending_unless_it_has_one(tmp_path, given, file):
+    assert with_ending(str(tmp_path / given), ".npy", ".npz") == tmp_path / file
+
+
+def test_a_file_that_nobody_was_asked_about_is_not_replaced(tmp_path):
+    (tmp_path / "v1.5.npy").write_text("old")
+    with pytest.raises(InvalidInput, match=r"v1\.5\.npy exists already"):
+        with_ending(str(tmp_path / "v1.5"), ".npy")
+    assert with_ending(str(tmp_path / "v1.5.npy"), ".npy") == tmp_path / "v1.5.npy"
 
 
 def test_long_names_are_cut_between_letters(tmp_path):

@@ -1,5 +1,6 @@
 """Results on disk that outlive their program: killed in between writes, side by side, on a disk without room."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from napari_lossguide.recon.autosave import (
     restore_all,
     sessions_left,
     tidy,
+    unknowable,
 )
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.recon.restore import restore
@@ -28,6 +30,13 @@ from napari_lossguide.recon.samples import Samples, sample_recipe
 from napari_lossguide.types import InvalidInput
 
 TESTS = Path(__file__).resolve().parents[1]
+WRITES_ANYWHERE = (
+    "chmod protects no folder on Windows"
+    if os.name == "nt"
+    else "root may write everywhere"
+    if os.getuid() == 0
+    else ""
+)
 
 
 def make_result(seed=0, size=32, **facts):
@@ -282,9 +291,7 @@ def test_the_newest_results_are_kept_within_the_room_there_is(keeping):
     session.close()
 
 
-@pytest.mark.skipif(
-    not hasattr(os, "getuid") or os.getuid() == 0, reason="root may write everywhere: read-only folder not tested"
-)
+@pytest.mark.skipif(bool(WRITES_ANYWHERE), reason=f"{WRITES_ANYWHERE}: read-only folder not tested")
 def test_a_folder_that_cannot_be_written_is_one_sentence(keeping):
     keeping.folder.mkdir()
     keeping.folder.chmod(0o500)
@@ -324,6 +331,32 @@ os._exit(0)
     (left,) = sessions_left(keeping.folder)
     assert [path.name for path in left.results] == ["001-small.npz"] and len(left.unfinished) == 1
     assert not list(left.path.glob(".*part"))
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOLCK, "No locks available"), NotImplementedError()])
+def test_without_locks_nothing_is_taken_and_that_is_said(keeping, monkeypatch, error):
+    kill(
+        start_another(
+            keeping.folder, "session.keep(1, 'a', make_result())\nprint('x', flush=True)\ntime.sleep(60)", wait="x"
+        )
+    )
+    (left,) = sessions_left(keeping.folder)
+    assert unknowable(keeping.folder) == ""
+
+    def refuse(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr("filelock.FileLock.acquire", refuse)
+    assert sessions_left(keeping.folder) == [] and not discard(left) and not Session(keeping).take(left)
+    reason = error.strerror if isinstance(error, OSError) else "locks are not supported"
+    assert f"{keeping.folder} are not offered: that folder cannot be locked ({reason})" in unknowable(keeping.folder)
+
+
+def test_a_living_program_is_no_reason_for_doubt(keeping):
+    session = Session(keeping)
+    session.keep(session.number(), "a", make_result())
+    assert sessions_left(keeping.folder) == [] and unknowable(keeping.folder) == ""
+    session.close()
 
 
 def test_a_late_note_of_a_run_that_has_ended_is_not_written(keeping):

@@ -7,11 +7,10 @@ import threading
 
 import numpy as np
 import pytest
-from napari.components import ViewerModel
 from napari.layers import Image, Shapes
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QApplication
-from widgets.compared import TRUTH, add_images, of_role, settle, show, state
+from widgets.compared import TRUTH, of_role, settle, show, state
 
 from napari_lossguide.data.phantoms import simulate
 from napari_lossguide.recon import metrics
@@ -21,20 +20,8 @@ from napari_lossguide.widgets.metrics_table import COLUMNS, Compared, MetricsTab
 
 
 @pytest.fixture
-def viewer():
-    return ViewerModel()
-
-
-@pytest.fixture
-def images(viewer):
-    return add_images(viewer)
-
-
-@pytest.fixture
-def dock(qtbot, viewer, images):
-    widget = CompareDock(viewer)
-    qtbot.addWidget(widget)
-    return widget
+def dock(compare_dock):
+    return compare_dock
 
 
 def maps(viewer):
@@ -430,6 +417,9 @@ def test_the_table_is_saved(qtbot, dock, viewer, tmp_path, monkeypatch):
     assert (tmp_path / "table.csv").read_text() == dock.csv() and [p.name for p in tmp_path.iterdir()] == ["table.csv"]
     row = next(csv.DictReader(io.StringIO(dock.csv())))
     assert row["reference"] == dock.reference.layer.name and row["region"] == ""
+    answer[0] = str(tmp_path / "v1.5")
+    dock.figures.save.click()
+    assert dock.status.sentence == "Saved v1.5.csv."
     answer[0] = str(tmp_path / "absent" / "table.csv")
     dock.figures.save.click()
     assert "absent" in dock.status.sentence and "could not be written: No such file" in dock.status.sentence

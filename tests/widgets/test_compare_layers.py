@@ -1,9 +1,10 @@
 """The Compare dock beside layers of every kind: the right thing, or a sentence."""
 
+import threading
+
 import dask.array
 import numpy as np
 import pytest
-from napari.components import ViewerModel
 from widgets.compared import of_role, show
 
 from napari_lossguide.recon import metrics
@@ -13,11 +14,6 @@ from napari_lossguide.widgets.difference_maps import as_magnitude
 RNG = np.random.default_rng(3)
 PLANE = RNG.uniform(0, 200, (24, 20)).astype("f4")
 VOLUME = RNG.uniform(0, 200, (3, 24, 20)).astype("f4")
-
-
-@pytest.fixture
-def viewer():
-    return ViewerModel()
 
 
 def two(viewer, kind):
@@ -79,6 +75,7 @@ def test_every_kind_of_image(qtbot, viewer, kind):
     for point in ((0.0, 0.0), (20.0, 3.0)):
         np.testing.assert_allclose(layer.data_to_world(point)[-2:], image.data_to_world(point)[-2:])
     dock.modes.buttons["swipe"].click()
+    qtbot.waitUntil(lambda: bool(of_role(viewer, "swipe")), timeout=5000)
     (swipe,) = of_role(viewer, "swipe")
     np.testing.assert_array_equal(as_magnitude(swipe.data)[..., :10], truth[..., :10].astype("f4"))
     np.testing.assert_array_equal(as_magnitude(swipe.data)[..., 10:], estimate[..., 10:].astype("f4"))
@@ -155,8 +152,6 @@ def test_other_kinds_of_layers_do_not_disturb(qtbot, viewer, mode):
 @pytest.mark.parametrize("kind", ["absolute", "ssim"])
 def test_layers_removed_and_renamed_while_figures_are_computed(qtbot, viewer, kind, monkeypatch):
     """The thread is held until the layers have changed."""
-    import threading
-
     reference, image = two(viewer, "3-D dask")
     other = show(viewer, "other", VOLUME)
     dock = opened(qtbot, viewer, reference, image)
@@ -208,6 +203,75 @@ def test_lazy_data_that_cannot_be_read_are_a_sentence(qtbot, viewer):
     gone.clear()
     dock.modes.back.click()
     assert not of_role(viewer, "swipe")
+
+
+class Slow:
+    """Data that come from far away: while `held`, nothing of them is read before `gate` opens."""
+
+    def __init__(self):
+        self.gate, self.held, self.waits = threading.Event(), False, 0
+
+    def array(self, data):
+        return dask.array.from_array(data, chunks=24).map_blocks(
+            self._read, dtype="f4", meta=np.zeros((0,) * data.ndim, "f4")
+        )
+
+    def _read(self, block):
+        if self.held:
+            self.waits += 1
+            self.gate.wait(3)
+        return block
+
+
+def held_dock(qtbot, viewer):
+    """A dock with a reference in memory, and an image whose data are not to be had for now."""
+    slow, reference = Slow(), show(viewer, "ref", PLANE + 20)
+    image = viewer.add_image(slow.array(PLANE), name="far", scale=reference.scale)
+    dock = opened(qtbot, viewer, reference, image)
+    slow.held = True
+    return dock, slow
+
+
+def test_a_swipe_reads_in_a_thread_and_drops_what_is_not_wanted_any_more(qtbot, viewer):
+    dock, slow = held_dock(qtbot, viewer)
+    note = dock.modes.swipe.note
+    dock.modes.buttons["swipe"].click()
+    assert note.sentence == "Reading 'ref' and 'far'…" and not of_role(viewer, "swipe")
+    qtbot.waitUntil(lambda: slow.waits > 0, timeout=2000)
+    dock.modes.back.click()
+    assert not note.sentence
+    slow.gate.set()
+    qtbot.wait(300)
+    assert not of_role(viewer, "swipe") and not dock.status.sentence
+    slow.gate.clear()
+    dock.modes.buttons["swipe"].click()
+    assert "Reading" in note.sentence and not of_role(viewer, "swipe")
+    slow.gate.set()
+    qtbot.waitUntil(lambda: bool(of_role(viewer, "swipe")), timeout=5000)
+    (swipe,) = of_role(viewer, "swipe")
+    np.testing.assert_array_equal(swipe.data[:, 10:], PLANE[:, 10:])
+    waits = slow.waits
+    qtbot.wait(400)
+    assert not note.sentence and slow.waits <= waits + 2, "it is not read again and again"
+
+
+def test_a_profile_reads_in_a_thread(qtbot, viewer):
+    dock, slow = held_dock(qtbot, viewer)
+    cut = viewer.add_shapes([[(4.0, 2.0), (4.0, 12.0)]], shape_type="line", name="cut")
+    page = dock.profile
+    dock.tabs.setCurrentWidget(page)
+    page.line.layer = cut
+    qtbot.waitUntil(lambda: page.said.sentence == "Reading 'far'…", timeout=2000)
+    assert [line.name for line in page.plot.lines] == ["ref"], "what is in memory is drawn at once"
+    slow.gate.set()
+    qtbot.waitUntil(lambda: len(page.plot.lines) == 2, timeout=5000)
+    assert [line.name for line in page.plot.lines] == ["ref", "far"] and not page.said.sentence
+    ref, far = page.plot.lines
+    np.testing.assert_allclose(ref.y - 20, far.y, rtol=1e-4)
+    waits = slow.waits
+    cut.data = [np.array([(6.0, 2.0), (6.0, 12.0)])]
+    qtbot.waitUntil(lambda: not np.array_equal(page.plot.lines[1].y, far.y), timeout=5000)
+    assert slow.waits == waits, "the plane is read once"
 
 
 def test_the_smallest_whole_number_has_a_magnitude():

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from napari.components import ViewerModel
 from napari.utils._proxies import ReadOnlyWrapper
 from napari.utils.interactions import mouse_move_callbacks, mouse_press_callbacks, mouse_release_callbacks
 from qtpy.QtCore import Qt
@@ -14,22 +13,10 @@ from napari_lossguide.widgets.compare_dock import CompareDock
 
 
 @pytest.fixture
-def viewer():
-    return ViewerModel()
-
-
-@pytest.fixture
-def images(viewer):
-    return add_images(viewer)
-
-
-@pytest.fixture
-def dock(qtbot, viewer, images):
-    widget = CompareDock(viewer)
-    qtbot.addWidget(widget)
-    widget.truth.click()
-    settle(qtbot, widget)
-    return widget
+def dock(qtbot, compare_dock):
+    compare_dock.truth.click()
+    settle(qtbot, compare_dock)
+    return compare_dock
 
 
 def seen(viewer):

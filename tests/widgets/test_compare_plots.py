@@ -4,8 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from napari.components import ViewerModel
-from widgets.compared import SCALE, TRUTH, add_images, of_role, settle, show
+from widgets.compared import SCALE, TRUTH, of_role, settle, show
 
 from napari_lossguide.data.fourier import fft2c, ifft2c
 from napari_lossguide.data.phantoms import simulate, smooth_phase
@@ -17,20 +16,8 @@ from napari_lossguide.widgets.line_plot import Line, LinePlot
 
 
 @pytest.fixture
-def viewer():
-    return ViewerModel()
-
-
-@pytest.fixture
-def images(viewer):
-    return add_images(viewer)
-
-
-@pytest.fixture
-def dock(qtbot, viewer, images):
-    widget = CompareDock(viewer)
-    qtbot.addWidget(widget)
-    return widget
+def dock(compare_dock):
+    return compare_dock
 
 
 def result(image):

@@ -1,8 +1,10 @@
 """The convergence plot: what is drawn, and where the marks are."""
 
+import itertools
 import math
 
 import numpy as np
+import pyqtgraph
 import pytest
 
 from napari_lossguide.recon.live import Change
@@ -81,3 +83,27 @@ def test_labels_of_marks_stay_within_the_plot_and_off_each_other(curve, qtbot, o
     places = [label.mapRectToScene(label.boundingRect()) for label in curve._labels]
     assert all(plot.contains(place) for place in places), (plot, places)
     assert not any(a.intersects(b) for i, a in enumerate(places) for b in places[:i])
+
+
+@pytest.mark.parametrize("residuals", [(100, 0.8), (3, 0.9), (1e5, 1), (2e3, 1e-3)])
+@pytest.mark.parametrize("over", ["step", "sigma"])
+def test_labels_do_not_touch_in_a_low_plot(qtbot, curve, residuals, over):
+    curve.resize(300, 110)
+    curve.show()
+    curve._over.setCurrentIndex(curve._over.findData(over))
+    curve.add([point(i + 1, residual=r, sigma=10 / (i + 1)) for i, r in enumerate(np.geomspace(*residuals, 50))])
+    qtbot.wait(50)
+    view, metrics = curve._plot.getViewBox(), curve._plot.fontMetrics()
+    vertical, horizontal = (curve._plot.getAxis(side)._tickLevels for side in ("left", "bottom"))
+    assert len(vertical[0]) >= 2
+    places = sorted(view.mapViewToScene(pyqtgraph.Point(0, value)).y() for value, _ in vertical[0])
+    assert (np.diff(places) >= metrics.height()).all()
+    if over == "step":
+        assert horizontal is None
+        return
+    assert len(horizontal[0]) >= 3
+    ends = sorted(
+        (view.mapViewToScene(pyqtgraph.Point(value, 0)).x(), metrics.horizontalAdvance(text))
+        for value, text in horizontal[0]
+    )
+    assert all(b[0] - a[0] > (a[1] + b[1]) / 2 for a, b in itertools.pairwise(ends))

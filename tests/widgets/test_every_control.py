@@ -26,15 +26,14 @@ from qtpy.QtWidgets import (
     QToolButton,
     QWidget,
 )
-from superqt import QCollapsible
 
 from napari_lossguide.data.phantoms import shepp_logan, simulate
 from napari_lossguide.masks import MaskRecipe
 from napari_lossguide.widgets import layers
 from napari_lossguide.widgets.compare_dock import CompareDock
+from napari_lossguide.widgets.fold import Fold
 from napari_lossguide.widgets.kspace_dock import KSpaceDock
 from napari_lossguide.widgets.mask_dock import MaskDock
-from napari_lossguide.widgets.method_form import Fold
 from napari_lossguide.widgets.panel import Sentence
 from napari_lossguide.widgets.reconstruct_dock import ReconstructDock
 
@@ -84,8 +83,6 @@ def dock(request, name, qtbot):
 def unfold(dock):
     for fold in dock.findChildren(Fold):
         fold.button.setChecked(True)
-    for fold in dock.findChildren(QCollapsible):
-        fold.expand(animate=False)
 
 
 def states(dock):

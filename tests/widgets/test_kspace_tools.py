@@ -1,18 +1,22 @@
 """The folded parts of the K-space dock, driven by their controls."""
 
+import threading
+
 import dask.array as da
 import numpy as np
 import pytest
 from napari.components import ViewerModel
 
+from napari_lossguide.data.artefacts import find_spikes
 from napari_lossguide.data.phantoms import shepp_logan, simulate
 from napari_lossguide.masks import make_mask
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.recon.result import Result
 from napari_lossguide.widgets import layers
-from napari_lossguide.widgets.fold import Folded
+from napari_lossguide.widgets.fold import Fold
 from napari_lossguide.widgets.kspace_dock import KSpaceDock
 from napari_lossguide.widgets.mask_dock import MaskDock
+from napari_lossguide.widgets.run_facts import provenance_rows
 from napari_lossguide.widgets.views import kdata_of
 
 SHAPE = (64, 80)
@@ -35,8 +39,8 @@ def dock(viewer, scan, qtbot):
     widget = KSpaceDock(viewer)
     qtbot.addWidget(widget)
     widget.show()
-    for fold in widget.findChildren(Folded):
-        fold.button.click()
+    for fold in widget.findChildren(Fold):
+        fold.button.setChecked(True)
     return widget
 
 
@@ -45,7 +49,7 @@ def result_of_the_truth(scan, mask, noise_std=0.02):
     return Result(
         image=image, zero_filled=image, mask=mask, maps=scan.maps, samples=None, mean=None, std=None,
         recipe=Recipe.for_method("zero-filled"), trace=(), status="done", seconds=0.0, nfe=0, residual=1.0,
-        noise_std=noise_std, scale=(1.0, 1.0), provenance={}, simulated=True,
+        noise_std=noise_std, scale=(1.0, 1.0), provenance={"numpy": "1.99"}, simulated=True,
     )  # fmt: skip
 
 
@@ -56,7 +60,12 @@ def test_new_parts_are_folded_at_first(viewer, qtbot):
     assert not any(part.isVisible() for part in (dock.profile, dock.predicted, dock.spikes, dock.noise))
 
 
-def test_a_spike_is_added_found_marked_and_removed(dock, viewer, scan):
+def find(qtbot, dock):
+    dock.spikes.buttons["find"].click()
+    qtbot.waitUntil(lambda: "found in" in dock.spikes.note.sentence, timeout=10_000)
+
+
+def test_a_spike_is_added_found_marked_and_removed(qtbot, dock, viewer, scan):
     dock.spikes.form.set_values({"ky": 20, "kx": -25, "strength": 0.5})
     dock.spikes.buttons["add"].click()
     spiked = dock.kdata
@@ -64,7 +73,7 @@ def test_a_spike_is_added_found_marked_and_removed(dock, viewer, scan):
     assert "spike of 0.5" in spiked.source
     assert kdata_of(viewer.layers["k-space: head (simulation)"]) is scan
     assert "k-space: head + spike (simulation)" in viewer.layers
-    dock.spikes.buttons["find"].click()
+    find(qtbot, dock)
     assert "2 found" in dock.spikes.note.sentence  # both coils
     assert [dock.spikes.table.item(0, x).text() for x in (0, 2, 3)] == ["1", "20", "-25"]
     dock.spikes.buttons["mark"].click()
@@ -74,6 +83,29 @@ def test_a_spike_is_added_found_marked_and_removed(dock, viewer, scan):
     dock.spikes.buttons["remove"].click()
     assert dock.kdata.acquired.sum() == dock.kdata.acquired.size - 1
     assert spiked.fully_sampled
+
+
+def test_the_window_answers_while_spikes_are_looked_for(qtbot, dock, viewer, scan, monkeypatch):
+    gate, threads = threading.Event(), []
+
+    def search(kdata, threshold):
+        threads.append(threading.current_thread())
+        assert gate.wait(10)
+        return find_spikes(kdata, threshold)
+
+    monkeypatch.setattr("napari_lossguide.data.artefacts.find_spikes", search)
+    dock.spikes.buttons["add"].click()
+    dock.spikes.buttons["find"].click()
+    assert dock.spikes.note.sentence == "Searching head + spike…" and not dock.spikes.buttons["find"].isEnabled()
+    dock.source.layer = viewer.layers["image: head (simulation)"]
+    gate.set()
+    qtbot.waitUntil(dock.spikes.buttons["find"].isEnabled, timeout=5000)
+    assert not dock.spikes.note.sentence and dock.spikes.table.rowCount() == 0, "other data are shown by now"
+    dock.spikes.buttons["mark"].click()
+    assert "press “Find spikes” first" in dock.status.sentence
+    find(qtbot, dock)
+    assert "found in head," in dock.spikes.note.sentence
+    assert threading.main_thread() not in threads
 
 
 def test_the_same_change_twice_keeps_both(dock, viewer, scan):
@@ -141,6 +173,11 @@ def test_predicted_acquired_and_residual(dock, viewer, scan, qtbot):
     assert np.isfinite(viewer.layers["Predicted k-space of truth"].data).all()
     assert "noise std" in dock.predicted.note.sentence
     assert dock.kdata is scan
+    run = provenance_rows(viewer.layers["truth"])
+    for name in ("Predicted k-space of truth", "Acquired k-space of truth", "k-space residual (noise std) of truth"):
+        rows = provenance_rows(viewer.layers[name])
+        assert ("Made of", "truth") in rows
+        assert [row for row in run[2:] if row[0] != "Data residual" and row not in rows] == [], name
 
 
 def test_a_result_whose_data_are_gone_is_a_sentence(dock, viewer, scan):

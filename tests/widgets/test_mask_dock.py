@@ -265,6 +265,13 @@ def test_save_and_load(dock, viewer, qtbot, tmp_path, monkeypatch):
     assert not dock.form.isEnabled()
 
 
+def test_a_name_with_a_dot_gets_its_ending(dock, tmp_path, monkeypatch):
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "v1.5"), ""))
+    dock.buttons["save"].click()
+    np.testing.assert_array_equal(np.load(tmp_path / "v1.5.npy"), dock.layer.mask)
+    assert dock.status.sentence == "Saved v1.5.npy."
+
+
 def test_a_mask_of_another_size_and_a_full_disk_are_sentences(dock, viewer, tmp_path, monkeypatch):
     np.save(tmp_path / "small.npy", np.ones((4, 4), bool))
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(tmp_path / "small.npy"), ""))

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from napari.components import ViewerModel
 from qtpy.QtCore import QThreadPool
 from qtpy.QtWidgets import QApplication, QFileDialog
 from widgets.fake_engine import FakeEngine
+from widgets.recipe_menu import choose, copied, run, table
 
 from napari_lossguide.data import samples
 from napari_lossguide.data.origin import Origin
@@ -20,7 +20,6 @@ from napari_lossguide.masks import MaskRecipe
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.widgets import layers, recipe_row, reconstruct_dock, views
 from napari_lossguide.widgets.provenance import ProvenanceDialog
-from napari_lossguide.widgets.recipe_row import RecipeRow
 from napari_lossguide.widgets.reconstruct_dock import ReconstructDock
 from napari_lossguide.widgets.run_facts import recipe_of
 from napari_lossguide.widgets.sample_dock import SampleDock
@@ -42,11 +41,6 @@ class Engine(FakeEngine):
 
     def _result(self, kdata, *args):
         return replace(super()._result(kdata, *args), provenance=dict(FACTS))
-
-
-@pytest.fixture
-def viewer():
-    return ViewerModel()
 
 
 @pytest.fixture
@@ -109,41 +103,12 @@ def opened(monkeypatch):
     return urls
 
 
-def choose(dock, start):
-    menu = dock.findChild(RecipeRow).button.menu()
-    (action,) = (action for action in menu.actions() if action.text().startswith(start))
-    action.trigger()
-
-
-def run(qtbot, dock):
-    with qtbot.waitSignal(dock.done, timeout=20_000) as ended:
-        dock.panel.button.click()
-    assert ended.args == [""]
-
-
-def copied():
-    return QApplication.clipboard().text()
-
-
 def recipe_in(script):
     """The recipe that a script states, by running the statement that states it."""
     compile(script, "script", "exec")
     found = {}
     exec(script[script.index("RECIPE =") : script.index("# Run.")], {"Recipe": Recipe}, found)
     return found["recipe"]
-
-
-def table(dock, layer):
-    """What the dialog of the provenance of a layer shows, by name."""
-    dock.autosave.viewer.layers.selection = {layer}
-    choose(dock, "Provenance")
-    (dialog,) = [d for d in dock.findChildren(ProvenanceDialog) if d.isVisible()]
-    shown = dialog.table
-    rows = {shown.item(i, 0).text(): shown.item(i, 1).text() for i in range(shown.rowCount())}
-    dialog.copy_button.click()
-    assert dialog.windowTitle() == f"Provenance of {layer.name}"
-    dialog.close()
-    return rows
 
 
 def test_copy_recipe_gives_the_form_and_then_the_run(qtbot, dock, engine, viewer, kdata):
@@ -200,6 +165,10 @@ def test_a_script_of_a_file_names_file_recipe_and_what_the_run_gave(qtbot, dock,
     assert recipe_in(copied()) == recipe_of(viewer.layers.selection.active) and recipe_in(copied()).seed == 7
     assert FACTS["image_sha256"] in copied() and FACTS["input_sha256"] in copied()
     assert dock.status.sentence == "Copied a Python script of the recipe of the last run on scan.npz."
+    dock.settings.sampling.set_values({"seed": 8})
+    choose(dock, "Copy as Python")
+    assert recipe_in(copied()).seed == 8 and FACTS["image_sha256"] not in copied(), "that was not run"
+    assert "of these settings on scan.npz" in dock.status.sentence
     assert not asked.questions
 
 
@@ -276,6 +245,7 @@ def test_the_recipe_of_samples_needs_no_kspace(qtbot, viewer, asked, monkeypatch
     qtbot.addWidget(dock)
     choose(dock, "Copy as Python")
     assert recipe_in(copied()) == dock.recipe()[0] and not asked.questions
+    assert "result = sample(recipe=recipe" in copied() and "kdata" not in copied()
 
 
 def test_every_layer_of_a_run_tells_recipe_versions_device_and_hashes(qtbot, dock, engine, viewer, kdata):
@@ -314,14 +284,29 @@ def test_every_layer_of_a_run_tells_recipe_versions_device_and_hashes(qtbot, doc
         assert Recipe.from_json(plain) == recipe_of(layer), role
 
 
-def test_a_step_of_the_timeline_tells_the_recipe_so_far(qtbot, dock, engine, viewer, kdata):
+@pytest.mark.parametrize("when", ["during the run", "after it"])
+def test_a_step_of_the_timeline_leads_to_its_run(qtbot, dock, engine, viewer, kdata, when):
     layers.add_kspace(viewer, kdata)
     dock.settings.sampling.set_values({"seed": 5})
-    run(qtbot, dock)
-    dock.timeline.scrubbed.emit(2, "estimate")
-    (layer,) = [layer for layer in viewer.layers if views.role_of(layer) == "timeline"]
+    if when == "during the run":
+        engine.wait = 0.05
+        dock.panel.button.click()
+        qtbot.waitUntil(lambda: dock.timeline.step > 2, timeout=5000)
+        dock.timeline.slider.setValue(1)
+        (layer,) = of_role(viewer, "timeline")
+        assert "NumPy" not in table(dock, layer), "the run has not said yet what it computes with"
+        qtbot.waitUntil(lambda: not dock.running, timeout=5000)
+    else:
+        run(qtbot, dock)
+        dock.timeline.slider.setValue(1)
+    (layer,) = of_role(viewer, "timeline")
     rows = table(dock, layer)
     assert rows["What it is"] == "simulation: timeline" and rows["Seed"] == "5"
+    assert rows["NumPy"] == "1.99" and rows["SHA-256 of the k-space used"] == "a" * 64
+
+
+def of_role(viewer, role):
+    return [layer for layer in viewer.layers if views.role_of(layer) == role]
 
 
 def test_data_and_masks_tell_theirs(dock, viewer, scan, kdata):

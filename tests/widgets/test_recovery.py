@@ -1,5 +1,7 @@
 """What the docks autosave and what they offer of a napari that crashed, by their buttons."""
 
+import errno
+import os
 import shutil
 
 import numpy as np
@@ -144,6 +146,61 @@ def test_a_recipe_is_loaded_before_the_results_are_recovered(qtbot, make_dock, c
     assert offered(dock) == ["Recover", "Discard"], "the result is not thrown away with it"
     dock.autosave.recover.click()
     qtbot.waitUntil(lambda: len(results(viewer)) == 1, timeout=5000)
+
+
+def test_a_recipe_that_was_loaded_is_not_offered_again(qtbot, make_dock, crashed, viewer, kdata):
+    older, newer = (Recipe.for_method("dds", seed=seed, prior="brain") for seed in (1, 2))
+    path = crashed([("first", result_of(kdata))], [("older", older), ("newer", newer)])
+    for age, file in enumerate(sorted(path.glob(f"*{RUNNING}"), reverse=True)):
+        os.utime(file, (1e9 - age, 1e9 - age))
+    dock = make_dock()
+    qtbot.waitUntil(lambda: "Load recipe" in offered(dock), timeout=5000)
+    dock.autosave.load.click()
+    assert dock.settings.recipe() == newer
+    dock.autosave.recover.click()
+    qtbot.waitUntil(lambda: len(results(viewer)) == 1, timeout=5000)
+    assert offered(dock) == ["Load recipe", "Discard"] and "1 recipe of" in dock.autosave.text.sentence
+    dock.autosave.load.click()
+    assert dock.settings.recipe() == older
+    assert offered(dock) == [] and not dock.autosave.isVisibleTo(dock)
+
+
+def test_a_folder_that_cannot_be_written_cannot_be_discarded_and_is_read(
+    qtbot, make_dock, crashed, viewer, kdata, monkeypatch
+):
+    path = crashed([("first", result_of(kdata))])
+
+    def refuse(*args, **kwargs):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.touch", refuse)
+    dock, other = make_dock(), make_dock()
+    qtbot.waitUntil(lambda: offered(dock) == offered(other) == ["Recover", "Discard"], timeout=5000)
+    dock.autosave.discard.click()
+    assert dock.status.sentence.startswith(f"{path} cannot be written (Permission denied)")
+    assert offered(dock) == []
+    (path / "ended").write_text("")
+    monkeypatch.setattr("pathlib.Path.unlink", refuse)
+    other.autosave.recover.click()
+    qtbot.waitUntil(lambda: len(results(viewer)) == 1, timeout=5000)
+
+
+def test_results_that_nobody_can_claim_are_told_and_not_offered(qtbot, make_dock, crashed, kdata, monkeypatch):
+    path = crashed([("first", result_of(kdata))])
+    monkeypatch.setattr("filelock.FileLock.acquire", no_locks)
+    dock = make_dock()
+    text = dock.autosave.text
+    qtbot.waitUntil(lambda: "cannot be locked (No locks available)" in text.sentence, timeout=5000)
+    assert str(path.parent) in text.sentence and text.isVisibleTo(dock)
+    assert offered(dock) == []
+    choose(dock, "Recover results…")
+    all_is_written(qtbot)
+    assert not dock.status.sentence, "it is not true that there are none"
+
+
+def no_locks(*args, **kwargs):
+    """As a network folder refuses, whose server has no locks."""
+    raise OSError(errno.ENOLCK, "No locks available")
 
 
 def test_what_one_dock_took_another_does_not_offer(qtbot, make_dock, crashed, viewer, kdata):

@@ -366,18 +366,17 @@ def test_the_table_is_copied_and_everything_is_saved(qtbot, dock, engine, tmp_pa
     ]
     assert rows[0]["psnr"] == "5" and rows[1]["psnr"] == ""
 
-    for name, chosen in (("s.npz", ""), ("s.png", ""), ("t", "Table (*.csv)")):
+    for name, chosen in (("s.npz", ""), ("s.png", ""), ("t", "Table (*.csv)"), ("v1.5", "")):
         target = str(tmp_path / name)
         monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_, t=target, c=chosen: (t, c))
         dock.board.buttons["save"].click()
         assert "Saved" in dock.status.sentence
-    assert {p.name for p in tmp_path.iterdir()} == {"s.npz", "s.png", "t.csv"}
+    assert {p.name for p in tmp_path.iterdir()} == {"s.npz", "s.png", "t.csv", "v1.5.npz"}
     with np.load(tmp_path / "s.npz") as file:
         assert file["status"].tolist() == [["done", "diverged", "done"]] * 2
         assert (file["image"][0, 2] == 3).all() and np.isnan(file["image"][0, 1]).all()
-    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "s.txt"), ""))
-    dock.board.buttons["save"].click()
-    assert "s.txt must end in .npz, .png, .csv" in dock.status.sentence
+    with pytest.raises(InvalidInput, match=r"s\.txt must end in \.npz, \.png, \.csv"):
+        dock.save_as(tmp_path / "s.txt")
 
 
 # layers, slices, recipes ----------------------------------------------------------------------------------------------

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from napari_lossguide.data.writers import write_bytes
 from napari_lossguide.types import InvalidInput
 
 # What NumPy and zipfile raise on damaged files.
@@ -95,14 +94,3 @@ def read_result(name: str) -> dict[str, Any] | None:
             }
     except DAMAGED as error:
         raise InvalidInput(f"The result {name} is damaged: {error}.") from error
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all.
-
-    Raises
-    ------
-    InvalidInput
-        If it cannot be written.
-    """
-    write_bytes(path, text.encode("utf-8"))

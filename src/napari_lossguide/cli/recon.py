@@ -9,8 +9,9 @@ from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_lossguide.cli.files import output_file, read_maps, read_result, write_text
+from napari_lossguide.cli.files import output_file, read_maps, read_result
 from napari_lossguide.cli.progress import run_to_the_end
+from napari_lossguide.data.writers import write_text
 from napari_lossguide.types import InvalidInput
 
 if TYPE_CHECKING:

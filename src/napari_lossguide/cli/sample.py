@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_lossguide.cli.files import DAMAGED, output_file, write_text
+from napari_lossguide.cli.files import DAMAGED, output_file
 from napari_lossguide.cli.progress import run_to_the_end
+from napari_lossguide.data.writers import write_text
 from napari_lossguide.types import InvalidInput
 
 if TYPE_CHECKING:

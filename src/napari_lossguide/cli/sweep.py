@@ -13,9 +13,10 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_lossguide.cli.files import output_file, read_maps, write_text
+from napari_lossguide.cli.files import output_file, read_maps
 from napari_lossguide.cli.progress import run_to_the_end
 from napari_lossguide.cli.recon import read_recipe, recon_recipe
+from napari_lossguide.data.writers import write_text
 from napari_lossguide.types import InvalidInput
 
 if TYPE_CHECKING:

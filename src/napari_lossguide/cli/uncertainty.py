@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from napari_lossguide.cli.commands import to_json
-from napari_lossguide.cli.files import DAMAGED, output_file, write_text
+from napari_lossguide.cli.files import DAMAGED, output_file
+from napari_lossguide.data.writers import write_text
 from napari_lossguide.types import InvalidInput
 
 if TYPE_CHECKING:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
+
+from napari_lossguide.types import InvalidInput
 
 RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
 LONGEST = 120
@@ -28,3 +31,25 @@ def safe_name(text: str, longest: int = LONGEST) -> str:
     name = name.encode("utf-8")[:longest].decode("utf-8", "ignore").strip(" .")
     device = name.partition(".")[0].strip().lower() in RESERVED
     return f"_{name}" if device else name or "unnamed"
+
+
+def with_ending(path: str, ending: str, *others: str) -> Path:
+    """The file that a person named in a dialog, with the ending if it has none that is known ("week 1.5" has none).
+
+    Parameters
+    ----------
+    path : as the dialog gave it.
+    ending : what is added, such as ".npy".
+    others : endings that are as good.
+
+    Raises
+    ------
+    InvalidInput
+        If there is a file of the longer name: the dialog did not ask whether to replace that one.
+    """
+    if Path(path).suffix.lower() in (ending, *others):
+        return Path(path)
+    target = Path(path + ending)
+    if target.exists():
+        raise InvalidInput(f"{target} exists already; choose it in the dialog to replace it, or choose another name.")
+    return target

@@ -50,6 +50,11 @@ def write_bytes(path: str | os.PathLike[str], content: bytes) -> Path:
     return _replace(path, lambda file: file.write(content))
 
 
+def write_text(path: str | os.PathLike[str], text: str) -> Path:
+    """Write a text file in UTF-8; as `write_npz`."""
+    return write_bytes(path, text.encode("utf-8"))
+
+
 def move_over(part: Path, target: Path) -> None:
     """Rename a file over another one, which may be there.
 

@@ -161,7 +161,8 @@ class Session:
         with self._guard:
             lock = _try_lock(left.path)
             if lock is not None:
-                (left.path / ENDED).unlink(missing_ok=True)  # with this program it may crash again
+                with contextlib.suppress(OSError):  # results of a folder that cannot be written can still be read
+                    (left.path / ENDED).unlink(missing_ok=True)  # with this program it may crash again
                 self._hold(left.path, lock)
             return lock is not None
 
@@ -247,11 +248,45 @@ def sessions_left(root: Path, *, crashed: bool = True) -> list[Left]:
     return sorted(found, key=lambda left: left.when)
 
 
+def unknowable(root: Path) -> str:
+    """A sentence on sessions that may be of a living program or of a crash: their folders let nobody lock them.
+
+    They are never offered, for a living program might lose them. Empty if there are none.
+    """
+    reasons = []
+    for folder in _folders(root):
+        try:
+            if _files(folder):
+                _acquire(folder).release()
+        except _Unknown as error:
+            reasons.append(str(error))
+        except OSError:
+            continue  # its program lives
+    if not reasons:
+        return ""
+    return (
+        f"Autosaved results in {root} are not offered: that folder cannot be locked ({reasons[0]}), so nobody can tell "
+        "a crash from a napari that still runs. Open the .npz files there by hand, or choose another folder in the "
+        "preferences."
+    )
+
+
 def discard(left: Left) -> bool:
-    """Do not offer a session again; it stays as long as one with a clean end. False if another program has it."""
+    """Do not offer a session again; it stays as long as one with a clean end. False if another program has it.
+
+    Raises
+    ------
+    InvalidInput
+        If that cannot be written.
+    """
     with _claimed(left.path) as mine:
         if mine:
-            (left.path / ENDED).touch()
+            try:
+                (left.path / ENDED).touch()
+            except OSError as error:
+                raise InvalidInput(
+                    f"{left.path} cannot be written ({error.strerror or error}); what is in it will be offered again."
+                ) from error
         return mine
 
 
@@ -266,7 +301,8 @@ def tidy(keeping: Keeping) -> None:
             if remove:
                 for path in folder.iterdir():
                     if path.name != LOCK:
-                        path.unlink(missing_ok=True)
+                        with contextlib.suppress(OSError):
+                            path.unlink(missing_ok=True)
         if remove:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -307,14 +343,30 @@ def _lock_of(folder: Path) -> BaseFileLock:
     return FileLock(folder / LOCK, thread_local=False)  # taken in one thread, released in another
 
 
-def _try_lock(folder: Path) -> BaseFileLock | None:
-    """The lock of a session whose program has ended; None if it lives, or nobody can know."""
+class _Unknown(OSError):
+    """A session cannot be locked though nobody is seen to hold it."""
+
+
+def _acquire(folder: Path) -> BaseFileLock:
+    """The lock of a session; Timeout if its program lives, `_Unknown` if nobody can know."""
+    from filelock import Timeout
+
     lock = _lock_of(folder)
     try:
         lock.acquire(timeout=0)
-    except (OSError, NotImplementedError):
-        return None
+    except Timeout:
+        raise
+    except (OSError, NotImplementedError) as error:
+        raise _Unknown(getattr(error, "strerror", None) or str(error) or "locks are not supported") from error
     return lock
+
+
+def _try_lock(folder: Path) -> BaseFileLock | None:
+    """The lock of a session whose program has ended; None if it lives, or nobody can know."""
+    try:
+        return _acquire(folder)
+    except OSError:  # a Timeout is one too
+        return None
 
 
 @contextlib.contextmanager

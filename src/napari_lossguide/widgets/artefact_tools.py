@@ -23,6 +23,7 @@ from napari_lossguide.data.artefacts import Spike
 from napari_lossguide.data.kdata import KData
 from napari_lossguide.types import InvalidInput
 from napari_lossguide.widgets import layers
+from napari_lossguide.widgets.failure import Failure
 from napari_lossguide.widgets.forms import ParamsForm
 from napari_lossguide.widgets.kspace_view import KSpaceView
 from napari_lossguide.widgets.mask_previews import shown_slice
@@ -30,6 +31,7 @@ from napari_lossguide.widgets.optional_layer import OptionalLayerCombo
 from napari_lossguide.widgets.panel import Panel, Sentence
 from napari_lossguide.widgets.roi import is_region, pixels_in
 from napari_lossguide.widgets.views import picture_name
+from napari_lossguide.widgets.worker import Errand
 
 HEADINGS = ("Slice", "Coil", "ky", "kx", "Score")
 MOST_ROWS = 100
@@ -121,6 +123,8 @@ class SpikeTools(ArtefactTools):
         super().__init__(panel, viewer, view, show)
         self.found: Sequence[Spike] = ()
         self._searched: KData | None = None
+        self._errand = Errand(self)
+        self._errand.ended.connect(self._show_found)
         self.form, self.table = ParamsForm(SpikeParams), QTableWidget(0, len(HEADINGS))
         self.buttons = {
             "add": self._button(
@@ -131,6 +135,9 @@ class SpikeTools(ArtefactTools):
             "remove": self._button("Remove", "New data in which these points count as not acquired.", self.remove),
         }
         self.table.setAccessibleName("Spikes found")
+        self.table.setToolTip(
+            "ky and kx count from the centre; the score is in robust standard deviations of the log-magnitude."
+        )
         self.table.setHorizontalHeaderLabels(list(HEADINGS))
         self.table.verticalHeader().hide()
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
@@ -149,9 +156,25 @@ class SpikeTools(ArtefactTools):
         self._add(artefacts.add_spike(kdata, point, values["strength"], self._view.chosen_coil, index))
 
     def find(self) -> None:
-        """Search all slices and coils."""
-        kdata = self._data()
-        self.found, self._searched = artefacts.find_spikes(kdata, self.form.values()["threshold"]), kdata
+        """Search all slices and coils, in a thread; what an earlier search found is gone."""
+        kdata, threshold = self._data(), self.form.values()["threshold"]
+        self.found, self._searched = (), None
+        self.table.setRowCount(0)
+        self.buttons["find"].setEnabled(False)
+        self.note.show_text(f"Searching {kdata.name}…")
+        self._errand.start(lambda: (kdata, artefacts.find_spikes(kdata, threshold)), "Search for spikes")
+
+    def _show_found(self, outcome: tuple[KData, Sequence[Spike]] | Failure) -> None:
+        self.buttons["find"].setEnabled(True)
+        self.note.show_text("")
+        with self._panel.attempt():
+            if isinstance(outcome, Failure):
+                raise InvalidInput(outcome.sentence)
+            if outcome[0] is self._view.kdata:  # else other data are shown by now, of which this says nothing
+                self._searched, self.found = outcome
+                self._fill_table(self._searched)
+
+    def _fill_table(self, kdata: KData) -> None:
         more = f"; the table shows {MOST_ROWS}" if len(self.found) > MOST_ROWS else ""
         self.note.show_text(f"{len(self.found)} found in {kdata.name}, slices and coils counted apart{more}.")
         ny, nx = kdata.image_shape
@@ -205,6 +228,9 @@ class NoiseTools(ArtefactTools):
         self.form = ParamsForm(NoiseParams)
         self.region = OptionalLayerCombo(panel, viewer, is_region, "corners of k-space")
         self.region.setAccessibleName("Where the noise is measured")
+        self.region.setToolTip(
+            "A Shapes or Labels layer on a part of the image without signal; without one, the corners of k-space."
+        )
         self.buttons = {
             "add": self._button("Add noise", "New data: complex white noise on every acquired point.", self.add),
             "measure": self._button(

@@ -47,7 +47,7 @@ class CompareDock(Panel):
     """
 
     def __init__(self, napari_viewer: Any) -> None:
-        super().__init__()
+        super().__init__(napari_viewer)
         self._viewer = napari_viewer
         self._arranging = False
         self.reference = OptionalLayerCombo(self, napari_viewer, is_comparable, "none")
@@ -189,7 +189,7 @@ class CompareDock(Panel):
             maps = self.differences.show_maps(reference, images if self.modes.mode == GRID else [])
             self._show_layers(maps)
 
-    def _maps_arrived(self) -> None:
+    def _arrived(self) -> None:
         with self.attempt(), self._own_changes():
             self._show_layers(self.differences.maps())
 
@@ -259,7 +259,8 @@ class CompareDock(Panel):
         self.modes.changed.connect(self._mode_changed)
         self.list.changed.connect(self._soon.start)
         self.differences.changed.connect(self._soon.start)
-        self.differences.arrived.connect(self._maps_arrived)
+        for part in (self.differences, self.modes):
+            part.arrived.connect(self._arrived)
         self.differences.failed.connect(self._say)
         self.figures.said.connect(self._say)
         self.spectrum.changed.connect(self._plot)

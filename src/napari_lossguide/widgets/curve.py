@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidge
 
 from napari_lossguide.recon.knobs import short_name
 from napari_lossguide.widgets.boxes import ComboBox
+from napari_lossguide.widgets.log_ticks import log_text, log_ticks
 
 if TYPE_CHECKING:
     from napari_lossguide.recon.live import Change
@@ -24,6 +25,7 @@ QUANTITIES = {
     "sigma": ("Noise level σ", "Noise level of the diffusion at each step."),
 }
 AXES = {"step": "step", "sigma": "σ"}
+MANY = 5  # powers of ten on an axis, beyond which there is no room for marks between them
 NEAR = 3  # marks of one knob that are at most this many steps apart share a label
 BLUE, ORANGE, GREY = "#5aa9e6", "#f2a541", "#8a8a8a"
 
@@ -43,6 +45,7 @@ class Curve(QWidget):
         self._over = _choice("Curve over", AXES)
         self._over.setToolTip("Horizontal axis: the step, or the noise level of the diffusion from high to low.")
         self._plot = pyqtgraph.PlotWidget(background=None)
+        self._plot.setCacheMode(self._plot.CacheModeFlag.CacheNone)  # the ground would keep the colour of another theme
         self._line = self._plot.plot([], [], pen=pyqtgraph.mkPen(BLUE, width=2), connect="finite")
         self._marks = pyqtgraph.ScatterPlotItem(symbol="t", size=10, brush=ORANGE, pen=None, hoverable=True, tip=_tip)
         self._target = pyqtgraph.InfiniteLine(0.0, angle=0, pen=pyqtgraph.mkPen(GREY, style=Qt.PenStyle.DashLine))
@@ -97,6 +100,9 @@ class Curve(QWidget):
         self._plot.addItem(self._marks)
         self._plot.addItem(self._target, ignoreBounds=True)
         self.set_foreground(GREY)
+        view = self._plot.getViewBox()
+        for signal in (view.sigRangeChanged, view.sigResized):
+            signal.connect(lambda *_: self._label())
         header = QHBoxLayout()
         header.addWidget(self._quantity, 1)
         header.addWidget(QLabel("over"))
@@ -130,6 +136,7 @@ class Curve(QWidget):
         self._line.setData(np.insert(x, gaps, np.nan), np.insert(y, gaps, np.nan))
         self._fit(y, with_one=key == "residual")
         self._draw_marks()
+        self._label()
 
     def _fit(self, y: np.ndarray, *, with_one: bool) -> None:
         """Show the whole curve, and the noise level with it."""
@@ -137,6 +144,15 @@ class Curve(QWidget):
         low, high = (min(shown), max(shown)) if shown else (0.0, 0.0)
         slack = max(0.12 * (high - low), 0.02)
         self._plot.setYRange(low - slack, high + slack, padding=0)
+
+    def _label(self) -> None:
+        """Label the logarithmic axes anew, because their lengths or ends have changed."""
+        view, metrics = self._plot.getViewBox(), self._plot.fontMetrics()
+        across, up = view.viewRange()
+        self._plot.getAxis("left").setTicks(_ticks(up, view.height(), 1.3 * metrics.height()))
+        wide = metrics.horizontalAdvance("0.005") + 8
+        logarithmic = self._over.currentData() == "sigma"
+        self._plot.getAxis("bottom").setTicks(_ticks(across, view.width(), wide) if logarithmic else None)
 
     def _coordinates(self, points: Sequence[Point]) -> tuple[np.ndarray, np.ndarray]:
         over = self._over.currentData()
@@ -190,6 +206,14 @@ def _choice(name: str, titles: dict[str, str]) -> ComboBox:
     for key, title in titles.items():
         box.addItem(title, key)
     return box
+
+
+def _ticks(ends: Sequence[float], pixels: float, room: float) -> list[list[tuple[float, str]]]:
+    """Marks with labels, and those between them."""
+    low, high = ends
+    labelled = [(value, log_text(value)) for value in log_ticks(low, high, pixels, room)]
+    powers = range(math.floor(low), math.ceil(high)) if high - low < MANY else ()
+    return [labelled, [(power + math.log10(m), "") for power in powers for m in range(1, 10)]]
 
 
 def _log10(values: np.ndarray) -> np.ndarray:

@@ -235,11 +235,6 @@ def deviation_of(viewer: Any, image: Image) -> Image | None:
     return next((x for x in viewer.layers if role_of(x) == DEVIATION and name and held(x).get("of") == name), None)
 
 
-def magnitude(layer: Image) -> np.ndarray:
-    """Magnitude in a layer, float32 (slice, ny, nx)."""
-    return as_magnitude(finest(layer))
-
-
 def as_magnitude(data: Any) -> np.ndarray:
     """Magnitude of an image's data, float32 (slice, ny, nx); lazy data are read."""
     array = np.asarray(data)

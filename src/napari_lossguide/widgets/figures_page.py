@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,8 @@ from napari.layers import Image, Layer
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QApplication, QFileDialog, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from napari_lossguide.data.writers import write_bytes
+from napari_lossguide.data.file_names import with_ending
+from napari_lossguide.data.writers import write_text
 from napari_lossguide.types import InvalidInput
 from napari_lossguide.widgets.difference_maps import deviation_of
 from napari_lossguide.widgets.failure import Failure
@@ -94,8 +94,8 @@ class FiguresPage(QWidget):
                 raise InvalidInput("The table is empty; tick an image to compare.")
             path, _ = QFileDialog.getSaveFileName(self, "Save the table", "comparison.csv", FILTER)
             if path:
-                target = Path(path) if Path(path).suffix else Path(path).with_suffix(".csv")
-                write_bytes(target, self.csv().encode())
+                target = with_ending(path, ".csv")
+                write_text(target, self.csv())
                 self.said.emit(f"Saved {target.name}.", "")
 
     def _copy(self) -> None:

@@ -8,10 +8,10 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QFormLayout, QLabel, QVBoxLayout, QWidget
-from superqt import QCollapsible
 
 from napari_lossguide.types import InvalidInput
 from napari_lossguide.widgets.editors import Editor, Limits, editor_for, extra
+from napari_lossguide.widgets.fold import Fold
 
 
 class ParamsForm(QWidget):
@@ -132,7 +132,7 @@ class ParamsForm(QWidget):
         if self._advanced is None:
             content = QWidget()
             self._advanced = form_layout(content)
-            self.layout().addWidget(collapsible("Advanced", content))  # type: ignore[union-attr]
+            self.layout().addWidget(Fold("Advanced", content))  # type: ignore[union-attr]
         return self._advanced
 
     def _notify(self, name: str) -> None:
@@ -154,24 +154,6 @@ def form_layout(parent: QWidget | None = None) -> QFormLayout:
     if parent is not None:
         parent.setLayout(layout)
     return layout
-
-
-def collapsible(title: str, content: QWidget, *, expanded: bool = False) -> QCollapsible:
-    """Fold a widget under a titled line."""
-    fold = QCollapsible(expandedIcon=" ", collapsedIcon=" ")
-    fold.setDuration(0)
-    fold.setContent(content)
-    fold.layout().setContentsMargins(0, 0, 0, 0)
-    fold.content().layout().setContentsMargins(8, 2, 0, 2)
-    # The arrow is text, for superqt's own is black in every theme; napari paints checked buttons in its loudest colour.
-    fold.toggleButton().setStyleSheet("text-align: left; padding: 2px; border: none; background: transparent")
-    fold.toggleButton().setAccessibleName(title)
-    fold.toggleButton().setToolTip(f"Show or hide: {title}.")
-    fold.toggled.connect(lambda open_: fold.setText(f"{'▾' if open_ else '▸'} {title}"))
-    fold.setText(f"▸ {title}")
-    if expanded:
-        fold.expand(animate=False)
-    return fold
 
 
 def help_text(name: str, field: FieldInfo) -> str:

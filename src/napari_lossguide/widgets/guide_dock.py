@@ -77,7 +77,7 @@ class GuideDock(Panel):
     """
 
     def __init__(self, napari_viewer: Any) -> None:
-        super().__init__()
+        super().__init__(napari_viewer)
         self._viewer = napari_viewer
         self.lesson = ComboBox()
         self.buttons: dict[str, QPushButton] = {}

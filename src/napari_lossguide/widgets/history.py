@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image
@@ -18,7 +19,11 @@ from napari_lossguide.types import InvalidInput
 from napari_lossguide.widgets import layers
 from napari_lossguide.widgets.recipe_row import same_but_live
 from napari_lossguide.widgets.result_layers import labelled, run_limits
+from napari_lossguide.widgets.run_facts import run_facts
 from napari_lossguide.widgets.views import held
+
+if TYPE_CHECKING:
+    from napari_lossguide.recon.result import Result
 
 LAYER = "Timeline"
 
@@ -36,6 +41,8 @@ class History:
     at : the step that it branches from; None of a run of its own.
     title : what a person calls the branch.
     family : names of the layers of this run, and of those that it branches from or that branch from it.
+    facts : what the layers of the run keep of it, as soon as it has ended.
+    shown : the timeline's layer shows a step of it.
     """
 
     kdata: KData
@@ -46,6 +53,8 @@ class History:
     at: int | None = None
     title: str = ""
     family: list[str] = field(default_factory=list)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    shown: bool = False
 
     @cached_property
     def limits(self) -> tuple[float, float]:
@@ -65,12 +74,25 @@ class History:
             name=labelled(LAYER, self.kdata),
             role="timeline",
             scale=self.kdata.spacing,
-            metadata={"simulated": self.kdata.simulated, "step": step, "what": what, "recipe": self.so_far().to_json()},
+            metadata={
+                "recipe": self.so_far().to_json(),
+                **self.facts,
+                "simulated": self.kdata.simulated,
+                "step": step,
+                "what": what,
+            },
             contrast_limits=limits,
             renew=renew,
         )
-        shown.visible = True
+        shown.visible = self.shown = True
         return shown
+
+    def end(self, viewer: Any, result: Result) -> None:
+        """The run has ended: the timeline's layer, if it shows the run, leads to it from now on."""
+        self.facts = run_facts(result)
+        layer = layers.find_layer(viewer, "timeline", labelled(LAYER, self.kdata))
+        if layer is not None and self.shown:
+            held(layer).update(self.facts)
 
     def hide(self, viewer: Any) -> None:
         """Take the timeline's layer off the canvas: a result is there to be seen."""

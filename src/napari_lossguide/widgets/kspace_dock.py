@@ -11,8 +11,8 @@ from napari_lossguide.data.readers import read
 from napari_lossguide.types import InvalidInput
 from napari_lossguide.widgets.artefact_tools import NoiseTools, SpikeTools
 from napari_lossguide.widgets.boxes import ComboBox
-from napari_lossguide.widgets.fold import Folded
-from napari_lossguide.widgets.forms import ParamsForm, collapsible, form_layout
+from napari_lossguide.widgets.fold import Fold
+from napari_lossguide.widgets.forms import ParamsForm, form_layout
 from napari_lossguide.widgets.keys import MAIN, give_key
 from napari_lossguide.widgets.kspace_view import KSpaceView
 from napari_lossguide.widgets.panel import LayerCombo, Panel, heading
@@ -44,7 +44,7 @@ class KSpaceDock(Panel):
     """
 
     def __init__(self, napari_viewer: "ViewerModel") -> None:
-        super().__init__()
+        super().__init__(napari_viewer)
         self.viewer = napari_viewer
         self._origin: Layer | None = None  # the image layer that the data shown were made from
         self.open_button = QPushButton("Open k-space file…")
@@ -146,7 +146,7 @@ class KSpaceDock(Panel):
         self._source_form.addRow("Slices", self.slices)
         self._image_part = QWidget()
         part = form_layout(self._image_part)
-        part.addRow(collapsible("Simulated acquisition", self.simulation, expanded=True))
+        part.addRow(Fold("Simulated acquisition", self.simulation, expanded=True))
         part.addRow(self.transform_button)
         self.body.addWidget(heading("Source"))
         self.body.addWidget(self.open_button)
@@ -159,7 +159,7 @@ class KSpaceDock(Panel):
             ("Spikes", self.spikes, "Single points that are far too strong: find them, take them out, or add some."),
             ("Noise", self.noise, "Measure the noise of the data, or add more of it."),
         ):
-            self.body.addWidget(Folded(title, part_of, tip))
+            self.body.addWidget(Fold(title, part_of, tip=tip))
         self.body.addStretch(1)
 
 

@@ -46,6 +46,7 @@ class LinePlot(QWidget):
         self._logarithmic, self._foreground = logarithmic, GREY
         self.lines: list[Line] = []
         self._plot, self._legend = pyqtgraph.PlotWidget(background=None), QLabel()
+        self._plot.setCacheMode(self._plot.CacheModeFlag.CacheNone)  # the ground would keep the colour of another theme
         self._mark = pyqtgraph.InfiniteLine(0.0, pen=pyqtgraph.mkPen(GREY, style=Qt.PenStyle.DashLine))
         self._plot.setAccessibleName(name)
         self._plot.setMenuEnabled(False)

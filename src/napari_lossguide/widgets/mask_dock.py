@@ -8,13 +8,14 @@ import numpy as np
 from napari.layers import Image, Layer
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QGridLayout, QPushButton, QVBoxLayout, QWidget
 
+from napari_lossguide.data.file_names import with_ending
 from napari_lossguide.data.kdata import KData
 from napari_lossguide.data.readers import read_mask
 from napari_lossguide.data.writers import write_npy
 from napari_lossguide.masks import MASKS, MaskRecipe
 from napari_lossguide.types import InvalidInput
 from napari_lossguide.widgets.boxes import ComboBox
-from napari_lossguide.widgets.fold import Folded
+from napari_lossguide.widgets.fold import Fold
 from napari_lossguide.widgets.forms import ParamsForm, form_layout
 from napari_lossguide.widgets.keys import MAIN, give_key
 from napari_lossguide.widgets.mask_layer import MaskLayer
@@ -61,7 +62,7 @@ class MaskDock(Panel):
     """
 
     def __init__(self, napari_viewer: "ViewerModel") -> None:
-        super().__init__()
+        super().__init__(napari_viewer)
         self.viewer = napari_viewer
         self.hand_made = ""
         self._kdata: KData | None = None
@@ -123,7 +124,7 @@ class MaskDock(Panel):
             with self.attempt():
                 if self.layer.layer is None:
                     raise InvalidInput("There is no mask to save; choose k-space first.")
-                target = Path(path) if Path(path).suffix else Path(path).with_suffix(".npy")
+                target = with_ending(path, ".npy")
                 write_npy(target, mask_of(self.layer.layer))
                 self.status.show_text(f"Saved {target.name}.")
 
@@ -281,9 +282,9 @@ class MaskDock(Panel):
             self.body.addWidget(widget)
         self.body.addLayout(grid)
         self.body.addWidget(self.lines)
-        self.body.addWidget(Folded("Change by a rule", self.rules, "Change the mask as it is now by one rule."))
+        self.body.addWidget(Fold("Change by a rule", self.rules, tip="Change the mask as it is now by one rule."))
         self.body.addWidget(self.previews)
-        self.body.addWidget(Folded("Sweep over acceleration", self.sweep, "What this kind of mask costs at 2 to 12."))
+        self.body.addWidget(Fold("Sweep over acceleration", self.sweep, tip="What this kind of mask costs at 2 to 12."))
         self.body.addStretch(1)
 
     def _adopt(self, event: Any) -> None:

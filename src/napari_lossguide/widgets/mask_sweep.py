@@ -85,6 +85,7 @@ class MaskSweep(QWidget):
 
     def _build(self) -> None:
         self.table.setAccessibleName("Masks over accelerations")
+        self.table.setToolTip("What this kind of mask does at each acceleration, with the parameters as they are.")
         self.table.setHorizontalHeaderLabels([title for title, _ in COLUMNS.values()])
         for x, (_, tip) in enumerate(COLUMNS.values()):
             self.table.horizontalHeaderItem(x).setToolTip(tip)

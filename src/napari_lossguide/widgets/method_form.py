@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QFormLayout, QGroupBox, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QFormLayout, QGroupBox, QVBoxLayout, QWidget
 
 from napari_lossguide.recon.methods import Method
 from napari_lossguide.types import InvalidInput
@@ -134,29 +134,3 @@ class MethodForm(QWidget):
         else:
             self.fixed_changed.emit()
         self.changed.emit()
-
-
-class Fold(QWidget):
-    """Widgets under a title that shows and hides them; hidden at first, and as high as they need when shown."""
-
-    def __init__(self, title: str, *widgets: QWidget | None) -> None:
-        super().__init__()
-        self.button, self._content = QToolButton(), QWidget()
-        self.button.setText(title)
-        self.button.setToolTip(f"Show or hide: {title}.")
-        self.button.setCheckable(True)
-        self.button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self.button.toggled.connect(self._fold)
-        inside, layout = QVBoxLayout(self._content), QVBoxLayout(self)
-        for box in (inside, layout):
-            box.setContentsMargins(0, 0, 0, 0)
-        for widget in widgets:
-            if widget is not None:
-                inside.addWidget(widget)
-        layout.addWidget(self.button)
-        layout.addWidget(self._content)
-        self._fold(False)
-
-    def _fold(self, shown: bool) -> None:
-        self.button.setArrowType(Qt.ArrowType.DownArrow if shown else Qt.ArrowType.RightArrow)
-        self._content.setVisible(shown)

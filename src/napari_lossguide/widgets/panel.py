@@ -55,8 +55,13 @@ class Sentence(QLabel):
     def changeEvent(self, event: QEvent) -> None:
         """Take the ground's colour from another theme; napari changes the style of everything then."""
         super().changeEvent(event)
-        if event.type() == QEvent.Type.StyleChange and getattr(self, "_colour", ""):
-            ground = _badge(self._colour)
+        if event.type() == QEvent.Type.StyleChange:
+            self.follow_theme()
+
+    def follow_theme(self) -> None:
+        """Take the ground's colour from the theme of the dock's viewer; in no dock, from that of the preferences."""
+        if getattr(self, "_colour", ""):
+            ground = _badge(self._colour, _theme_of(self))
             if ground != self.styleSheet():
                 self.setStyleSheet(ground)
 
@@ -69,12 +74,16 @@ class Sentence(QLabel):
         """Show a text, on a ground of the theme's colour ``"error"`` or ``"warning"`` if named."""
         self._shown, self._colour = text, colour
         self.setText(_breakable(text))
-        self.setStyleSheet(_badge(colour) if colour else "")
+        self.setStyleSheet(_badge(colour, _theme_of(self)) if colour else "")
         self.setVisible(bool(text))
 
 
 class Panel(QWidget):
     """Base of the docks.
+
+    Parameters
+    ----------
+    viewer : napari's viewer, whose theme colours the sentences; None: that of the preferences does.
 
     Attributes
     ----------
@@ -82,10 +91,13 @@ class Panel(QWidget):
     status : below the scroll area, always in sight.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, viewer: Any = None) -> None:
         super().__init__()
         self._connections: list[Connection] = []
         self.destroyed.connect(partial(_disconnect, self._connections))
+        self._themed = viewer
+        if viewer is not None:
+            self.listen(viewer.events.theme, self._recolour)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.setSpacing(4)
@@ -101,6 +113,15 @@ class Panel(QWidget):
         below.setContentsMargins(8, 0, 8, 4)
         below.addWidget(self.status)
         outer.addLayout(below)
+
+    @property
+    def theme(self) -> str:
+        """Name of the theme."""
+        return str(get_settings().appearance.theme if self._themed is None else self._themed.theme)
+
+    def _recolour(self, event: Any = None) -> None:
+        for sentence in self.findChildren(Sentence):
+            sentence.follow_theme()
 
     def sizeHint(self) -> QSize:
         """Wide enough for a label and a number."""
@@ -339,8 +360,15 @@ def _disconnect(connections: list[Connection], *_: object) -> None:
     connections.clear()
 
 
-def _badge(colour: str) -> str:
-    theme = get_theme(get_settings().appearance.theme)
+def _theme_of(widget: QWidget) -> str:
+    parent = widget.parentWidget()
+    while parent is not None and not isinstance(parent, Panel):
+        parent = parent.parentWidget()
+    return str(get_settings().appearance.theme) if parent is None else parent.theme
+
+
+def _badge(colour: str, name: str) -> str:
+    theme = get_theme(name)
     text = "black" if colour == "warning" else "white"
     return f"background: {getattr(theme, colour).as_hex()}; color: {text}; border-radius: 4px; padding: 4px;"
 

@@ -14,6 +14,7 @@ from napari_lossguide.widgets import layers
 from napari_lossguide.widgets.failure import Failure
 from napari_lossguide.widgets.kspace_view import KSpaceView
 from napari_lossguide.widgets.panel import LayerCombo, Panel, Sentence
+from napari_lossguide.widgets.run_facts import run_facts
 from napari_lossguide.widgets.views import held, kdata_of, result_of, role_of
 from napari_lossguide.widgets.worker import Errand
 
@@ -36,6 +37,7 @@ class PredictedView(QWidget):
         self._panel, self._viewer, self._view = panel, viewer, view
         self.result = LayerCombo(panel, viewer, _is_result, "no reconstruction yet")
         self.result.setAccessibleName("Reconstruction")
+        self.result.setToolTip("The result whose k-space is predicted and compared with the acquired one.")
         self.button, self.note = QPushButton("Show predicted and residual"), Sentence("Residual")
         self.button.setToolTip(
             "F (maps × image) of all points, the points that were used, and their difference there, in units of the "
@@ -55,12 +57,13 @@ class PredictedView(QWidget):
             result = None if layer is None else result_of(layer)
             if layer is None or result is None:
                 raise InvalidInput("There is no reconstruction to predict k-space from; run one first.")
-            kdata, coil, name = input_of(layer, self._viewer.layers), self._view.chosen_coil, layer.name
+            kdata, coil = input_of(layer, self._viewer.layers), self._view.chosen_coil
+            name, facts = layer.name, run_facts(result)
 
             def compute() -> Any:
                 from napari_lossguide.recon.predicted import predict
 
-                return kdata, coil, name, predict(result, kdata)
+                return kdata, coil, name, facts, predict(result, kdata)
 
             self.button.setEnabled(False)
             self._errand.start(compute, "predicted k-space")
@@ -70,7 +73,7 @@ class PredictedView(QWidget):
         with self._panel.attempt():
             if isinstance(found, Failure):
                 raise InvalidInput(found.sentence)
-            kdata, coil, name, predicted = found
+            kdata, coil, name, facts, predicted = found
             if coil is not None and coil >= kdata.n_coils:
                 raise InvalidInput(f"Coil {coil + 1} is not in {kdata.name}; choose one of its {kdata.n_coils} coils.")
             acquired, whole, residual = (
@@ -95,7 +98,7 @@ class PredictedView(QWidget):
                     name=f"{word} of {name}",
                     role=role,
                     scale=kdata.spacing,
-                    metadata={"simulated": kdata.simulated, "of": name, "view": role, "coil": coil},
+                    metadata={**facts, "simulated": kdata.simulated, "of": name, "view": role, "coil": coil},
                     contrast_limits=between,
                     colormap="inferno" if role == "k-space residual" else "gray",
                 )

@@ -43,6 +43,7 @@ class RadialPlot(QWidget):
         self.profile: EnergyProfile | None = None
         self.mask = OptionalLayerCombo(panel, viewer, _is_mask, "as acquired")
         self.mask.setAccessibleName("Mask of the profile")
+        self.mask.setToolTip("Show the profile of the points of this mask too, beside that of all acquired points.")
         self.note = Sentence("Radial profile")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -112,6 +113,7 @@ class RadialPlot(QWidget):
         import pyqtgraph  # here, so that a dock without the plot does not pay for it
 
         self._plot = pyqtgraph.PlotWidget(background=None)
+        self._plot.setCacheMode(self._plot.CacheModeFlag.CacheNone)  # the ground would keep the colour of another theme
         self._after = self._plot.plot([], [], pen=pyqtgraph.mkPen(AFTER, width=2), connect="finite")
         self._before = self._plot.plot([], [], pen=pyqtgraph.mkPen(BEFORE, width=2), connect="finite")
         self._noise = pyqtgraph.InfiniteLine(0.0, angle=0, pen=pyqtgraph.mkPen(GREY, style=Qt.PenStyle.DashLine))

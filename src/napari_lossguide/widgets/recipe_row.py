@@ -9,9 +9,10 @@ from qtpy.QtCore import QUrl
 from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QApplication, QFileDialog, QHBoxLayout, QMenu, QPushButton, QSizePolicy, QWidget
 
+from napari_lossguide.data.file_names import with_ending
 from napari_lossguide.data.kdata import KData
 from napari_lossguide.data.origin import Origin
-from napari_lossguide.data.writers import write_bytes, write_npz
+from napari_lossguide.data.writers import write_npz, write_text
 from napari_lossguide.recon.knobs import without_live
 from napari_lossguide.recon.notebook import as_notebook
 from napari_lossguide.recon.recipe import Recipe
@@ -122,7 +123,7 @@ class RecipeRow(QWidget):
             path = found and QFileDialog.getSaveFileName(self, "Save notebook", f"{recipe.method}.ipynb", NOTEBOOKS)[0]
             if not found or not path:
                 return
-            target = _with_suffix(path, ".ipynb")
+            target = with_ending(path, ".ipynb")
             write_text(target, as_notebook(recipe, **found))
             opened = QDesktopServices.openUrl(QUrl.fromLocalFile(str(target)))
             then = "it should open by itself" if opened else "nothing here opens it by itself"
@@ -134,7 +135,7 @@ class RecipeRow(QWidget):
             recipe, what = self._dock.recipe()
             path, _ = QFileDialog.getSaveFileName(self, "Save recipe", f"{recipe.method}.json", FILTER)
             if path:
-                target = _with_suffix(path, ".json")
+                target = with_ending(path, ".json")
                 write_text(target, recipe.to_json())
                 self._say(f"Saved {what} as {target}.")
 
@@ -176,7 +177,7 @@ class RecipeRow(QWidget):
         path, _ = QFileDialog.getSaveFileName(self, "The script reads its k-space from a file", "kspace.npz", KSPACE)
         if not path:
             return None
-        origin = Origin.of_file(write_npz(_with_suffix(path, ".npz"), kdata.arrays()))
+        origin = Origin.of_file(write_npz(with_ending(path, ".npz"), kdata.arrays()))
         self._written = kdata, origin
         return origin
 
@@ -185,27 +186,6 @@ def _on(origin: Origin | None) -> str:
     return "" if origin is None else f" on {Path(origin.name).name}"
 
 
-def _with_suffix(path: str, suffix: str) -> Path:
-    """The name that was given, with the suffix if it lacks it ("week 1.5" has none)."""
-    if Path(path).suffix.lower() == suffix:
-        return Path(path)
-    target = Path(path + suffix)
-    if target.exists():  # the dialog asked about the other name
-        raise InvalidInput(f"{target} exists already; choose it in the dialog to replace it, or choose another name.")
-    return target
-
-
 def same_but_live(a: Recipe, b: Recipe) -> bool:
     """Do two recipes differ at most in their live knobs?"""
     return a.method == b.method and without_live(a) == without_live(b)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all.
-
-    Raises
-    ------
-    InvalidInput
-        If it cannot be written.
-    """
-    write_bytes(path, text.encode("utf-8"))

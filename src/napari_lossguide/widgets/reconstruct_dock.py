@@ -79,7 +79,7 @@ class ReconstructDock(Panel):
     done = Signal(str)
 
     def __init__(self, napari_viewer: Any) -> None:
-        super().__init__()
+        super().__init__(napari_viewer)
         self.setProperty(GIVES_RECIPE, True)
         self._viewer = napari_viewer
         self.settings = ReconstructSettings(self, napari_viewer)
@@ -245,6 +245,8 @@ class ReconstructDock(Panel):
         self._job.deleteLater()
         if self._history is not None and self._live is not None:
             self._history.changes = self._live.changes
+            if isinstance(outcome, Result):
+                self._history.end(self._viewer, outcome)
         self._job = self._live = None
         self._restart.hide()
         self.panel.finish()

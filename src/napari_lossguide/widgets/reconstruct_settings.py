@@ -18,8 +18,9 @@ from napari_lossguide.types import InvalidInput
 from napari_lossguide.widgets.beside_method import BesideMethod
 from napari_lossguide.widgets.boxes import ComboBox
 from napari_lossguide.widgets.combine import COMBINE, Combine, MethodCombo, about
+from napari_lossguide.widgets.fold import Fold
 from napari_lossguide.widgets.forms import ParamsForm, form_layout
-from napari_lossguide.widgets.method_form import Fold, MethodForm
+from napari_lossguide.widgets.method_form import MethodForm
 from napari_lossguide.widgets.optional_layer import OptionalLayerCombo
 from napari_lossguide.widgets.panel import LayerCombo, Panel
 from napari_lossguide.widgets.placement import finest

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,6 +19,7 @@ from napari_lossguide.recon.autosave import (
     restore_all,
     sessions_left,
     tidy,
+    unknowable,
 )
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.recon.restore import Restored
@@ -94,6 +95,7 @@ class Autosave(QWidget):
         self._dock, self._session = dock, Session(Keeping())
         self._number = 0
         self._left: list[Left] = []
+        self._doubt = ""  # about sessions that cannot be offered
         self._asked = False
         self.text, self.note = Sentence("Results of an earlier napari"), Sentence("Autosave")
         self.recover, self.load, self.discard = (
@@ -104,7 +106,7 @@ class Autosave(QWidget):
         self._noting, self._saving, self._looking, self._reading = (Errand(self) for _ in range(4))
         for errand in (self._noting, self._saving):
             errand.ended.connect(self._saved)
-        self._looking.ended.connect(self._offer)
+        self._looking.ended.connect(self._looked)
         self._reading.ended.connect(self._recovered)
         self._build()
         dock.done.connect(self._run_ended)
@@ -150,26 +152,31 @@ class Autosave(QWidget):
     def _look(self, asked: bool) -> None:
         self._asked = asked
 
-        def find() -> list[Left]:
+        def find() -> tuple[list[Left], str]:
             now = keeping()
             tidy(now)
-            return sessions_left(now.root(), crashed=not asked)
+            return sessions_left(now.root(), crashed=not asked), unknowable(now.root())
 
         self._looking.start(find, "Results of an earlier napari")
 
-    def _offer(self, found: list[Left] | Failure) -> None:
-        if isinstance(found, Failure):
-            self.note.show_text(f"The autosaved results could not be looked for: {found.sentence}", colour="warning")
+    def _looked(self, outcome: tuple[list[Left], str] | Failure) -> None:
+        if isinstance(outcome, Failure):
+            self.note.show_text(f"The autosaved results could not be looked for: {outcome.sentence}", colour="warning")
             self.show()
             return
+        found, self._doubt = outcome
+        self._offer(found)
+        if self._asked and not found and not self._doubt:
+            self._dock.status.show_text("There are no autosaved results of an earlier napari.")
+
+    def _offer(self, found: list[Left]) -> None:
         self._left = found
-        self.text.show_text(in_words(found), colour="warning" if found else "")
+        said = " ".join(filter(None, (in_words(found), self._doubt)))
+        self.text.show_text(said, colour="warning" if said else "")
         results, unfinished = sum(len(x.results) for x in found), any(x.unfinished for x in found)
         for widget, shown in ((self.recover, results), (self.load, unfinished), (self.discard, found)):
             widget.setVisible(bool(shown))
-        self.setVisible(bool(found) or bool(self.note.sentence))
-        if self._asked and not found:
-            self._dock.status.show_text("There are no autosaved results of an earlier napari.")
+        self.setVisible(bool(said) or bool(self.note.sentence))
 
     def _recover(self) -> None:
         for button in (self.recover, self.load, self.discard):
@@ -194,7 +201,7 @@ class Autosave(QWidget):
             said = " ".join([f"Recovered {_counted(len(found), 'result')}.", *problems])
             self._dock.status.show_text(said, colour="error" if problems else "")
             # Taken over, they are this program's now; only a recipe is still to be loaded.
-            rest = [Left(x.path, x.when, (), x.unfinished, clean=False) for x in self._left if x.unfinished]
+            rest = [replace(x, results=(), clean=False) for x in self._left if x.unfinished]
             self._offer(rest)
 
     def _load(self) -> None:
@@ -203,21 +210,26 @@ class Autosave(QWidget):
             newest = max((path for left in self._left for path in left.unfinished), key=_time)
             recipe, name = read_unfinished(newest)
             self._dock.load_recipe(recipe)
+            # It is in the form now, and is not offered again.
+            left = [replace(x, unfinished=tuple(p for p in x.unfinished if p != newest)) for x in self._left]
+            self._offer([x for x in left if x.results or x.unfinished])
             said = f"Loaded the recipe of “{name}”, which had not ended; press Run to run it again."
             self._dock.status.show_text(said)
-            self.load.hide()
-            if not any(left.results for left in self._left):
-                self._discard()  # it is in the form now
+            for emptied in left:
+                if not (emptied.results or emptied.unfinished):
+                    discard(emptied)
 
     def _discard(self) -> None:
-        for left in self._left:
-            discard(left)
-        self._offer([])
+        with self._dock.attempt():
+            left = self._left
+            self._offer([])
+            for one in left:
+                discard(one)
 
     def _saved(self, outcome: Any) -> None:
         failed = isinstance(outcome, Failure)
         self.note.show_text(f"Not autosaved: {outcome.sentence}" if failed else "", colour="warning" if failed else "")
-        self.setVisible(bool(self._left) or failed)
+        self.setVisible(bool(self.text.sentence) or failed)
 
     def _run_ended(self, problem: str) -> None:
         if problem:  # else the result was kept, and with it the recipe

@@ -56,7 +56,7 @@ class SampleDock(Panel):
     done = Signal(str)
 
     def __init__(self, napari_viewer: Any) -> None:
-        super().__init__()
+        super().__init__(napari_viewer)
         self._viewer = napari_viewer
         self.settings, self.panel = SampleSettings(), RunPanel(plotted=False)
         self._set = read_settings()

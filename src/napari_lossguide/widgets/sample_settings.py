@@ -11,8 +11,9 @@ from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.recon.samples import METHOD
 from napari_lossguide.types import InvalidInput
 from napari_lossguide.widgets.boxes import ComboBox
+from napari_lossguide.widgets.fold import Fold
 from napari_lossguide.widgets.forms import ParamsForm, form_layout
-from napari_lossguide.widgets.method_form import Fold, MethodForm
+from napari_lossguide.widgets.method_form import MethodForm
 from napari_lossguide.widgets.prior_choice import PriorChoice
 from napari_lossguide.widgets.reconstruct_settings import DEVICES
 from napari_lossguide.widgets.settings import read_settings

@@ -11,7 +11,9 @@ from qtpy.QtWidgets import QApplication, QCheckBox, QFileDialog, QSplitter, QVBo
 
 from napari_lossguide.cli.sweep import csv_text
 from napari_lossguide.cli.sweep_figure import figure
+from napari_lossguide.data.file_names import with_ending
 from napari_lossguide.data.montage import write_png
+from napari_lossguide.data.writers import write_text
 from napari_lossguide.recon.axes import Grid, grid
 from napari_lossguide.recon.cells import Cell, Gathering, Sweep
 from napari_lossguide.recon.cost import pace
@@ -21,10 +23,9 @@ from napari_lossguide.recon.variables import variables
 from napari_lossguide.types import InvalidInput
 from napari_lossguide.widgets.boxes import ComboBox
 from napari_lossguide.widgets.failure import Failure
+from napari_lossguide.widgets.fold import Fold
 from napari_lossguide.widgets.forms import form_layout
-from napari_lossguide.widgets.method_form import Fold
 from napari_lossguide.widgets.panel import Panel, Sentence, heading
-from napari_lossguide.widgets.recipe_row import write_text
 from napari_lossguide.widgets.reconstruct_settings import DEVICES
 from napari_lossguide.widgets.result_layers import show_result
 from napari_lossguide.widgets.run_panel import RunPanel
@@ -61,7 +62,7 @@ class SweepDock(Panel):
     done = Signal(str)
 
     def __init__(self, napari_viewer: Any) -> None:
-        super().__init__()
+        super().__init__(napari_viewer)
         self._viewer = napari_viewer
         self.base, self.rows, self.columns = SweepBase(self, napari_viewer), AxisChoice("Rows"), AxisChoice("Columns")
         self.cost, self.panel, self.board = Sentence("Cost"), RunPanel(), SweepBoard()
@@ -306,9 +307,8 @@ class SweepDock(Panel):
             name, chosen = QFileDialog.getSaveFileName(self, "Save sweep", "sweep.npz", ";;".join(FILTERS.values()))
             if not name:
                 return
-            path = Path(name)
-            if not path.suffix:
-                path = path.with_suffix(next((s for s, title in FILTERS.items() if title == chosen), ".npz"))
+            ending = next((s for s, title in FILTERS.items() if title == chosen), ".npz")
+            path = with_ending(name, ending, *FILTERS)
             with self.busy():
                 self.save_as(path)
             self.status.show_text(f"Saved {path}.")

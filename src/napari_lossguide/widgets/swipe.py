@@ -1,6 +1,7 @@
 """Two images in one place, parted by a line that a person moves."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,12 @@ from qtpy.QtCore import QObject, Signal
 from napari_lossguide.types import InvalidInput
 from napari_lossguide.widgets import layers
 from napari_lossguide.widgets.arrangement import LINKED, Arrangement
-from napari_lossguide.widgets.difference_maps import magnitude
-from napari_lossguide.widgets.placement import place_like, to_world
+from napari_lossguide.widgets.difference_maps import as_magnitude
+from napari_lossguide.widgets.failure import Failure
+from napari_lossguide.widgets.lazy import is_lazy, read
+from napari_lossguide.widgets.placement import finest, place_like, to_world
 from napari_lossguide.widgets.views import KEY, held, role_of, unstacked
+from napari_lossguide.widgets.worker import Errand
 
 ROLE, LINE = "swipe", "swipe line"
 REACH = 8  # screen pixels on either side of the line where a drag takes it
@@ -30,9 +34,13 @@ class Swipe(QObject):
     Attributes
     ----------
     dragged : signal ``(fraction)``, when the line was moved on the canvas.
+    reading : signal ``(sentence)``, while data are read that are not in memory; empty at the end.
+    arrived : signal, when they are there, or cannot be read: call `show` again.
     """
 
     dragged = Signal(float)
+    reading = Signal(str)
+    arrived = Signal()
 
     def __init__(self, viewer: Any, arrangement: Arrangement, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -40,6 +48,10 @@ class Swipe(QObject):
         self._sides: tuple[np.ndarray, np.ndarray] | None = None  # what is left and right of the line
         self._pair: tuple[Image, Image] | None = None
         self._column = 0
+        self._wanted: tuple[Image, Image] | None = None  # that is being read
+        self._arrived: list[np.ndarray] | Failure | None = None  # of what was wanted
+        self._errand = Errand(self)
+        self._errand.ended.connect(self._read)
 
     @property
     def layer(self) -> Image | None:
@@ -49,18 +61,52 @@ class Swipe(QObject):
     def show(self, left: Image, right: Image, fraction: float, lead: Image) -> None:
         """Show two images, parted at a fraction of the width, with the contrast of a third.
 
+        Images that are not in memory are read first, in a thread; until then the canvas stays as it is.
+
         Raises
         ------
         InvalidInput
-            If their sizes differ.
+            If their sizes differ, or one cannot be read.
         """
-        sides = unstacked(magnitude(left)), unstacked(magnitude(right))
-        if sides[0].shape != sides[1].shape:
+        shapes = [_shape(x) for x in (left, right)]
+        if shapes[0] != shapes[1]:
             self.stop()
             raise InvalidInput(
-                f"'{left.name}' has shape {sides[0].shape}, but '{right.name}' has {sides[1].shape}; "
+                f"'{left.name}' has shape {shapes[0]}, but '{right.name}' has {shapes[1]}; "
                 "a swipe needs two images of one shape."
             )
+        sides = self._sides_of(left, right)
+        if sides is not None:
+            self._compose(left, right, sides, fraction, lead)
+
+    def _sides_of(self, left: Image, right: Image) -> tuple[np.ndarray, np.ndarray] | None:
+        """The magnitudes of the two; None while they are read."""
+        data = [(x.name, finest(x)) for x in (left, right)]
+        found, self._arrived = self._arrived, None
+        if not any(is_lazy(each) for _, each in data):
+            found = _magnitudes(data)
+        elif found is None or self._wanted != (left, right):
+            self._wanted = left, right
+            self.reading.emit(f"Reading '{left.name}' and '{right.name}'…")
+            self._errand.start(partial(_magnitudes, data), "Images of a swipe")
+            return None
+        self._stop_reading()
+        if isinstance(found, Failure):
+            raise InvalidInput(found.sentence)
+        return found[0], found[1]
+
+    def _read(self, outcome: list[np.ndarray] | Failure) -> None:
+        if self._wanted is not None:  # else the swipe has ended meanwhile
+            self._arrived = outcome
+            self.arrived.emit()
+
+    def _stop_reading(self) -> None:
+        self._wanted = self._arrived = None
+        self.reading.emit("")
+
+    def _compose(
+        self, left: Image, right: Image, sides: tuple[np.ndarray, np.ndarray], fraction: float, lead: Image
+    ) -> None:
         fresh, self._pair, self._sides = self._pair != (left, right), (left, right), sides
         self._column = self._at(fraction)
         layer = layers.show_image(
@@ -100,6 +146,7 @@ class Swipe(QObject):
 
     def stop(self) -> None:
         """Take the layers away."""
+        self._stop_reading()
         if self._drag in self._viewer.mouse_drag_callbacks:
             self._viewer.mouse_drag_callbacks.remove(self._drag)
         self._sides = self._pair = None
@@ -149,3 +196,12 @@ class Swipe(QObject):
             self.dragged.emit(min(max(column() / width, 0.0), 1.0))
             yield
         camera.mouse_pan = pans
+
+
+def _magnitudes(data: Sequence[tuple[str, Any]]) -> list[np.ndarray]:
+    return [unstacked(as_magnitude(read(name, each))) for name, each in data]
+
+
+def _shape(layer: Image) -> tuple[int, ...]:
+    shape = tuple(int(n) for n in finest(layer).shape)
+    return shape[1:] if len(shape) == 3 and shape[0] == 1 else shape

@@ -11,6 +11,7 @@ from napari_lossguide.types import InvalidInput
 from napari_lossguide.widgets.arrangement import Arrangement
 from napari_lossguide.widgets.boxes import ComboBox, FloatBox, Slider
 from napari_lossguide.widgets.flicker import KEY, RATES, Flicker
+from napari_lossguide.widgets.panel import Sentence
 from napari_lossguide.widgets.side_by_side import SideBySide
 from napari_lossguide.widgets.swipe import Swipe
 
@@ -37,9 +38,11 @@ class ViewModes(QWidget):
     buttons : by mode.
     back : button that leads to the layers as they were.
     swipe, flicker : the controls of these modes.
+    arrived : signal, when what the mode shows had to be read and is there: call `show_layers`.
     """
 
     changed = Signal(str)
+    arrived = Signal()
 
     def __init__(self, viewer: Any) -> None:
         super().__init__()
@@ -52,6 +55,7 @@ class ViewModes(QWidget):
         self.swipe, self.flicker = SwipeControls(self._swipe), FlickerControls(self._flicker)
         self._build()
         self.swipe.chosen.connect(lambda: self.changed.emit(self.mode))
+        self._swipe.arrived.connect(self.arrived)
 
     def choose(self, mode: str) -> None:
         """Choose a mode as its button does; the one that is chosen, or "", leads back."""
@@ -142,6 +146,7 @@ class SwipeControls(QWidget):
     chosen : signal, when a person chose another image.
     left, right : choices of the images.
     slider : place of the line.
+    note : says what is being read.
     """
 
     chosen = Signal()
@@ -164,6 +169,9 @@ class SwipeControls(QWidget):
         layout.addWidget(self.left, 0, 0)
         layout.addWidget(self.right, 0, 1)
         layout.addWidget(self.slider, 1, 0, 1, 2)
+        self.note = Sentence("Swipe")
+        layout.addWidget(self.note, 2, 0, 1, 2)
+        swipe.reading.connect(self.note.show_text)
         self.slider.valueChanged.connect(lambda _: swipe.move(self.fraction))
         swipe.dragged.connect(lambda fraction: self.slider.setValue(round(fraction * STEPS)))
         for side, box in enumerate((self.left, self.right)):
