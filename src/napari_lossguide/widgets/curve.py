@@ -102,7 +102,7 @@ class Curve(QWidget):
         self.set_foreground(GREY)
         view = self._plot.getViewBox()
         for signal in (view.sigRangeChanged, view.sigResized):
-            signal.connect(lambda *_: self._label())
+            signal.connect(lambda *_: self._label_axes())
         header = QHBoxLayout()
         header.addWidget(self._quantity, 1)
         header.addWidget(QLabel("over"))
@@ -136,7 +136,7 @@ class Curve(QWidget):
         self._line.setData(np.insert(x, gaps, np.nan), np.insert(y, gaps, np.nan))
         self._fit(y, with_one=key == "residual")
         self._draw_marks()
-        self._label()
+        self._label_axes()
 
     def _fit(self, y: np.ndarray, *, with_one: bool) -> None:
         """Show the whole curve, and the noise level with it."""
@@ -145,7 +145,7 @@ class Curve(QWidget):
         slack = max(0.12 * (high - low), 0.02)
         self._plot.setYRange(low - slack, high + slack, padding=0)
 
-    def _label(self) -> None:
+    def _label_axes(self) -> None:
         """Label the logarithmic axes anew, because their lengths or ends have changed."""
         view, metrics = self._plot.getViewBox(), self._plot.fontMetrics()
         across, up = view.viewRange()
