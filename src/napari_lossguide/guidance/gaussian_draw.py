@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from napari_lossguide.guidance.base import NoisyDataParams
+from napari_lossguide.guidance.base import NoisyDataParams, on_data
 from napari_lossguide.guidance.proximal import ProximalGuidance
 
 if TYPE_CHECKING:
@@ -56,5 +56,5 @@ class GaussianDraw(ProximalGuidance):
         s = self.sigma_data
         r = params.width * (sigma if params.spread == "sigma" else sigma * s / math.sqrt(sigma**2 + s**2))
         tau = params.level(self.problem.noise_std)
-        y = self.problem.y + tau * self.noise.of_data(self.problem.y.shape[1])
+        y = self.problem.y + on_data(tau) * self.noise.of_data(self.problem.y.shape[1])
         return self.solve(d + r * self.noise(), y, tau**2 / r**2, params)

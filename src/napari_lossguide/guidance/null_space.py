@@ -57,6 +57,7 @@ class NullSpaceGuidance(ProximalGuidance):
     def __init__(self, problem: Problem, sigma_data: float, noise: Noise | None = None) -> None:
         super().__init__(problem, sigma_data, noise)
         eigenvalues = problem.A.eigenvalues(real=problem.real)
+        self.noiseless = isinstance(problem.noise_std, float | int) and problem.noise_std == 0
         self.eigenvalues: Tensor | float = 1.0 if eigenvalues is None else eigenvalues.clamp(min=1e-6)
 
     def expect_fresh(self, std: float) -> None:
@@ -72,16 +73,23 @@ class NullSpaceGuidance(ProximalGuidance):
         variance = self.variance(params)
         return min(variance, self.fresh**2) if isinstance(variance, float) else variance.clamp(max=self.fresh**2)
 
+    def share(self, params: NullSpaceParams) -> Tensor | float:
+        """lambda s of every direction; 1 for data without noise."""
+        trust, variance = self.trust(params), self.variance(params)
+        if isinstance(variance, float) or isinstance(trust, float):
+            return (trust / variance) ** 0.5
+        return ((trust / variance) ** 0.5).where(variance > 0, variance * 0 + 1)
+
     def correct_estimate(self, d: Tensor, x: Tensor, sigma: float, params: Any) -> Tensor:
         """D + lambda A^+ (y - A D)."""
         met = self.solve(d, self.problem.y, 0.0, params)
-        if self.problem.noise_std == 0:
+        if self.noiseless:
             return met
-        return d + scaled(met - d, (self.trust(params) / self.variance(params)) ** 0.5)
+        return d + scaled(met - d, self.share(params))
 
     def shape_noise(self, z: Tensor, std: float, params: Any) -> Tensor:
         """Unit noise z with the variance f^2 where nothing was measured, and what the data left of it elsewhere."""
-        if self.problem.noise_std == 0:
+        if self.noiseless:
             return std * z
         z_measured = self.solve(z * 0, self.problem.A.forward(z), 0.0, params)
         left = (std**2 - self.trust(params)) ** 0.5

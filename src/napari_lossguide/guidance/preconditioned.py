@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from napari_lossguide.guidance.base import Guidance, NoisyDataParams, like
+from napari_lossguide.guidance.base import Guidance, NoisyDataParams, like, on_data
 from napari_lossguide.operators.normal_equations import solve
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class PreconditionedLangevin(Guidance):
         tau = params.level(self.problem.noise_std)
         # Everything times tau^2, so that the matrix stays of size one.
         prior = (tau / sigma) ** 2
-        data_noise = tau * self.noise.of_data(y.shape[1])
+        data_noise = on_data(tau) * self.noise.of_data(y.shape[1])
         drift = prior * (d - x) + like(A.adjoint(y - A.forward(x)), x)
         noise = tau**2 / sigma * self.noise() + like(A.adjoint(data_noise), x)
         right = step * drift + math.sqrt(2 * step) * noise
