@@ -136,8 +136,9 @@ class Problem:
     ----------
     y : measured k-space / scale, complex64 (1 or B, coil, ny, nx), zero outside the mask.
     A : the forward model.
-    noise_std : noise level of y after scaling, a number or (B, 1, 1); 0 for noiseless.
-    scale : multiply an image of this problem by it to get the input's units; a number or (B, 1, 1).
+    noise_std : noise level of y after scaling; 0 for noiseless. A number, or one for each image: float64 (B, 1, 1) on
+        the CPU, which ``operators.per_image`` makes a factor of images.
+    scale : multiply an image of this problem by it to get the input's units; likewise.
     real : the image is known to be real.
     n_measured : number of measured complex values of an image (points x coils).
     region : bool (ny, nx) that a person drew, for methods and losses that ask for one.

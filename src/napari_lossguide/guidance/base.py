@@ -16,16 +16,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from napari_lossguide.operators.per_image import Level
     from napari_lossguide.types import Noise, Problem
-
-    Level: TypeAlias = float | Tensor  # of one slice, or (B, 1, 1): each image's own
 
 
 def cg_iterations(default: int) -> Any:
@@ -167,10 +166,5 @@ def like(correction: Tensor, x: Tensor) -> Tensor:
 
 
 def per_channel(noise_std: Level) -> Level:
-    """Variance of k-space noise in each real channel, sigma_y^2, from E|n|^2 = noise_std^2."""
+    """Variance of k-space noise in each real channel, sigma_y^2, from E|n|^2 = noise_std^2; see ``per_image``."""
     return noise_std**2 / 2
-
-
-def on_data(level: Level) -> Level:
-    """A level of images, a number or (B, 1, 1), as a factor of their data (B, coil, ny, nx)."""
-    return level if isinstance(level, float | int) else level[:, None]

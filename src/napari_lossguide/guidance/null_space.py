@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from napari_lossguide.guidance.base import cg_iterations, cg_tolerance, per_channel
 from napari_lossguide.guidance.proximal import ProximalGuidance
 from napari_lossguide.operators.normal_equations import filtered
+from napari_lossguide.operators.per_image import per_image
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -58,7 +59,7 @@ class NullSpaceGuidance(ProximalGuidance):
         super().__init__(problem, sigma_data, noise)
         eigenvalues = problem.A.eigenvalues(real=problem.real)
         self.noiseless = isinstance(problem.noise_std, float | int) and problem.noise_std == 0
-        self.eigenvalues: Tensor | float = 1.0 if eigenvalues is None else eigenvalues.clamp(min=1e-6)
+        self.eigenvalues = None if eigenvalues is None else eigenvalues.clamp(min=1e-6)
 
     def expect_fresh(self, std: float) -> None:
         """Keep f for the estimate that follows."""
@@ -66,7 +67,8 @@ class NullSpaceGuidance(ProximalGuidance):
 
     def variance(self, params: NullSpaceParams) -> Tensor | float:
         """(sigma_y / s)^2 of every direction."""
-        return per_channel(self.problem.noise_std) / params.gamma / self.eigenvalues
+        variance = per_channel(self.problem.noise_std) / params.gamma
+        return variance if self.eigenvalues is None else per_image(variance, self.problem.y[:, 0]) / self.eigenvalues
 
     def trust(self, params: NullSpaceParams) -> Tensor | float:
         """lambda^2 (sigma_y / s)^2 = min((sigma_y / s)^2, f^2), the variance that the data bring."""
@@ -97,5 +99,6 @@ class NullSpaceGuidance(ProximalGuidance):
 
 
 def scaled(x: Tensor, gain: Tensor | float) -> Tensor:
-    """x with every frequency multiplied by its gain, or by one for all."""
-    return gain * x if isinstance(gain, float) else filtered(x, gain)
+    """x with every frequency multiplied by its gain (..., ny, nx), or by one for all."""
+    every = isinstance(gain, float) or gain.shape[-1] == 1
+    return per_image(gain, x) * x if every else filtered(x, gain)

@@ -26,7 +26,7 @@ from napari_lossguide.operators.normal_equations import fit
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from napari_lossguide.guidance.base import Level
+    from napari_lossguide.operators.per_image import Level
     from napari_lossguide.types import Noise, Problem
 
 ROUNDING = 1e-6

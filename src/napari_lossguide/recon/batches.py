@@ -104,7 +104,7 @@ def joined(problems: Sequence[Problem], repeats: int) -> Problem:
     y = torch.cat([problem.y for problem in problems]).repeat_interleave(repeats, 0)
 
     def each(values: Sequence[float | Tensor]) -> Tensor:
-        numbers = torch.tensor([float(v) for v in values], dtype=torch.float32, device=y.device)
+        numbers = torch.tensor([float(v) for v in values], dtype=torch.float64)
         return numbers.repeat_interleave(repeats).reshape(-1, 1, 1)
 
     noise = [problem.noise_std for problem in problems]

@@ -116,22 +116,21 @@ class Run:
         """The slices that go through the network together."""
         return groups(self.slices.kinds(), self.at_once)
 
-    def total(self, count: int | None = None) -> int:
-        """Steps over all batches of the first so many groups of slices, or of all."""
+    @cached_property
+    def per_batch(self) -> int:
+        """Steps of a batch."""
         if self.chosen.schedule is not None:
-            per_batch = self.chosen.schedule(**self.recipe.schedule).falls()
-        else:
-            per_batch = self.recipe.guidance.get("iterations", 1)
-        count = len(self.groups) if count is None else count
-        return int(per_batch) * (len(self.batches()) * count + self.split) - self.lost
+            return self.chosen.schedule(**self.recipe.schedule).falls()
+        return int(self.recipe.guidance.get("iterations", 1))
+
+    def total(self) -> int:
+        """Steps over all batches of all slices."""
+        return self.per_batch * (len(self.batches()) * len(self.groups) + self.split) - self.lost
 
     def steps(self) -> Iterator[Progress]:
         """All slices, in order. In a stack, one that fails is left out; the error is raised if all do."""
-        for count, group in enumerate(self.groups, 1):
-            failed = len(self.failed)
+        for group in self.groups:
             yield from self.group_steps(group)
-            if len(self.failed) > failed:
-                self.lost += self.total(count) - self.done_steps
 
     def fail(self, index: int, error: Exception) -> bool:
         """A slice has no image. False if that is not to be borne: the error is a fault, or no other slice is left."""
@@ -152,9 +151,7 @@ class Run:
                 if not self.fail(index, error):
                     raise
         for samples in self.batches():
-            batch = Batch(group, samples).without(self.failed)
-            if batch.slices:
-                yield from self.batch_steps(batch)
+            yield from self.batch_steps(Batch(group, samples).without(self.failed))
 
     def walk(self, batch: Batch, first: int) -> Iterator[Step]:
         """The steps of one batch, begun after so many; nothing is computed before the first."""
@@ -176,7 +173,7 @@ class Run:
         """One batch; every estimate is kept, so that a cancelled run has an image."""
         first, before = self.done_steps, self.nfe
         steps = self.walk(batch, first)
-        while True:
+        while batch.without(self.failed).slices:
             self.live.checkpoint()
             try:
                 step = next(steps, None)
@@ -185,15 +182,16 @@ class Run:
                     break  # out of here, where the error holds on to memory
                 if not self.fail(batch.slices[0], error):
                     raise
-                return
+                continue
             if step is None:
                 return
-            self.keep(batch, step)
-            if not batch.without(self.failed).slices:
-                return
-            self.done_steps = first + step.index + 1
-            self.nfe = before + step.nfe * len(batch.slices)
-            yield from self.reports(batch, step)
+            if self.keep(batch, step):
+                self.done_steps = first + step.index + 1
+                self.nfe = before + step.nfe * len(batch.slices)
+                yield from self.reports(batch, step)
+        else:  # every slice has failed
+            self.lost += self.per_batch - (self.done_steps - first)
+            return
         del steps
         yield from self.parts(batch, first)
 
@@ -217,12 +215,10 @@ class Run:
         if self.tape is not None:
             self.tape.split = True
         for part in parts:
-            part = part.without(self.failed)
-            if part.slices:
-                yield from self.batch_steps(part)
+            yield from self.batch_steps(part)
 
-    def keep(self, batch: Batch, step: Step) -> None:
-        """Keep the estimates; a slice with one that is not finite fails."""
+    def keep(self, batch: Batch, step: Step) -> bool:
+        """Keep the estimates; a slice with one that is not finite fails. Whether there are any."""
         images = step.x0.cpu().numpy()
         for index in batch.without(self.failed).slices:
             found = images[batch.rows(index)]
@@ -234,6 +230,7 @@ class Run:
                 continue
             self.samples[index, batch.samples.start : batch.samples.stop] = found * self.slices.scale(index)
             self.reached[index] = batch.samples.stop
+        return bool(batch.without(self.failed).slices)
 
     def reports(self, batch: Batch, step: Step) -> Iterator[Progress]:
         """Progress of a step: of the first slice of the batch, and at the end of each."""
