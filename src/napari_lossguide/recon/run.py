@@ -93,7 +93,8 @@ class Run:
         self.denoiser = opened if tape is None or opened is None else Listening(opened, tape)
         sha = self.denoiser.info.sha256 if self.denoiser is not None else ""
         shape = (kdata.n_slices, recipe.samples if self.chosen.needs_prior else 1, *kdata.image_shape)
-        self.at_once = slices_at_once(recipe, kdata.n_slices, self.device) if self.chosen.needs_prior else 1
+        at_once = slices_at_once(recipe, kdata.n_slices, self.device) if self.chosen.needs_prior else 1
+        self.at_once = at_once if tape is None else tape.together(at_once)
         known = {"image": "real" if self.real else "complex", "prior_sha256": sha}
         self.recipe = recipe.model_copy(update=known | ({"slices": "together"} if self.at_once > 1 else {}))
         self.slices = Slices(self.kdata, self.recipe, given, maps_of, region, self.device)
@@ -101,8 +102,7 @@ class Run:
         self.reached = np.zeros(kdata.n_slices, int)  # samples of each slice that have an estimate
         self.failed: dict[int, str] = {}  # slices without an image, and why
         self.trace: list[dict[str, float]] = []
-        self.done_steps = 0
-        self.nfe = 0
+        self.done_steps = self.nfe = 0
         # Batches that were asked again in parts; steps that slices which failed will never take, less those done again.
         self.split = self.lost = 0
 
@@ -246,9 +246,8 @@ class Run:
     def progress(self, index: int, row: int, step: Step, ends: bool) -> Progress:
         """Figures of a step of a slice, whose first image is in a row of the batch, and how to get its images."""
         residual, loss = data_residual(self.slices.problems[index], step.x0[row : row + 1])
-        self.trace.append(
-            {"step": self.done_steps, "slice": index, "sigma": step.sigma, "residual": residual, "loss": loss}
-        )
+        figures = {"sigma": step.sigma, "residual": residual, "loss": loss}
+        self.trace.append({"step": self.done_steps, "slice": index, **figures})
         x0, x, scale = step.x0[row], step.x[row], self.slices.scale(index)
         done = self.samples[index].mean(axis=0) if ends else None
         return Progress(

@@ -120,6 +120,7 @@ class Tape:
         self.answers: list[Answer] = []
         self.frames: list[Frame] = []
         self.position = self.known = 0
+        self.slices = 0  # that share batches; 0 before the run begins
         self.stopped = False  # no room for more
         self.split = False  # a batch was asked again in parts: memory was short, or a slice failed
 
@@ -133,16 +134,22 @@ class Tape:
         """
         if self.split:
             raise InvalidInput(
-                "This run cannot be gone back to: a batch was too large for the memory, or one of its slices failed, and "
-                "it was asked again in parts. Run it again with a smaller batch."
+                "This run cannot be gone back to: a batch was too large for the memory, or one of its slices failed, "
+                "and it was asked again in parts. Run it again with a smaller batch."
             )
         if not 0 <= step <= len(self.frames):
             raise InvalidInput(f"step = {step} cannot be gone back to; the run has the steps 0 ... {len(self.frames)}.")
         out = Tape()
         out.store = self.store
+        out.slices = self.slices
         out.known = self.frames[step - 1].answers if step else 0
         out.answers = self.answers[: out.known]
         return out
+
+    def together(self, slices: int) -> int:
+        """How many slices share batches: as many as in the run that this branches from, else so many."""
+        self.slices = self.slices or slices
+        return self.slices
 
     def mark(self, step: int, index: int, sigma: float, state: NDArray[Any], estimate: NDArray[Any]) -> None:
         """A step is done."""
