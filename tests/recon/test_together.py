@@ -222,8 +222,11 @@ def test_a_slice_that_diverges_is_listed_and_leaves_the_others_as_they_are(name,
 
 
 def test_when_the_first_slice_diverges_the_next_one_is_watched():
-    progress, result = run(recipe_of(), denoiser=Failing(rows=(0, 1), at=3))
-    assert list(result.failed) == [0]
+    tape = Tape()
+    progress, result = run(recipe_of(), denoiser=Failing(rows=(0, 1), at=3), tape=tape)
+    assert list(result.failed) == [0] and [f.slice for f in tape.frames] == [0, 0, 1, 1]
+    for step, p in enumerate(progress[:STEPS], 1):
+        np.testing.assert_allclose(tape.image(step, state=True), p.state(), rtol=1e-6)
     assert [p.slice for p in progress] == [0, 0, 1, 1, 2] and [p.step for p in progress] == [1, 2, 3, 4, 4]
 
 
