@@ -121,29 +121,33 @@ class ForwardModel(Protocol):
         ...
 
     def eigenvalues(self, *, real: bool) -> Tensor | None:
-        """Eigenvalues (ny, nx) of ``normal`` in the centred Fourier basis; None if it is not diagonal there."""
+        """Those of ``normal`` in the centred Fourier basis, (ny, nx) or (B, ny, nx); None if that is not its own."""
         ...
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One slice to reconstruct, in the scaled units of the prior.
+    """What to reconstruct, in the scaled units of the prior: one slice, or several whose images share a batch.
+
+    Everything broadcasts over a batch (B, ny, nx). Of one slice y and the maps of A are there once and the numbers are
+    numbers; of several there is one of each for every image of the batch.
 
     Attributes
     ----------
-    y : measured k-space / scale, complex64 (1, coil, ny, nx), zero outside the mask.
+    y : measured k-space / scale, complex64 (1 or B, coil, ny, nx), zero outside the mask.
     A : the forward model.
-    noise_std : noise level of y after scaling; 0 for noiseless.
-    scale : multiply an image of this problem by it to get the input's units.
+    noise_std : noise level of y after scaling; 0 for noiseless. A number, or one for each image: float64 (B, 1, 1) on
+        the CPU, which ``operators.per_image`` makes a factor of images.
+    scale : multiply an image of this problem by it to get the input's units; likewise.
     real : the image is known to be real.
-    n_measured : number of measured complex values (points x coils).
+    n_measured : number of measured complex values of an image (points x coils).
     region : bool (ny, nx) that a person drew, for methods and losses that ask for one.
     """
 
     y: Tensor
     A: ForwardModel
-    noise_std: float
-    scale: float
+    noise_std: float | Tensor
+    scale: float | Tensor
     real: bool
     n_measured: int
     region: Tensor | None = None

@@ -110,10 +110,10 @@ def test_an_empty_image_has_no_scale(value):
 def test_noise_has_unit_variance_in_every_real_channel_in_sampling_and_in_training():
     """One convention: sigma means the same for a real image, for each part of a complex one, and in training."""
     shape = (128, 128)
-    real = SampleNoise(0, 0, range(2), shape, True, torch.device("cpu"))()
+    real = SampleNoise(0, [(0, 0), (0, 1)], shape, True, torch.device("cpu"))()
     assert real.dtype == torch.float32 and real.shape == (2, *shape)
     assert float(real.var()) == pytest.approx(1, abs=0.03)
-    z = SampleNoise(0, 0, range(2), shape, False, torch.device("cpu"))()
+    z = SampleNoise(0, [(0, 0), (0, 1)], shape, False, torch.device("cpu"))()
     assert z.dtype == torch.complex64
     assert float(z.real.var()) == pytest.approx(1, abs=0.03)
     assert float(z.imag.var()) == pytest.approx(1, abs=0.03)

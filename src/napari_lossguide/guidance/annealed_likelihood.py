@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, Field
 
 from napari_lossguide.guidance.base import Guidance, like, per_channel
+from napari_lossguide.operators.per_image import per_image
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,4 +43,4 @@ class AnnealedLikelihood(Guidance):
     def correct_estimate(self, d: Tensor, x: Tensor, sigma: float, params: LikelihoodParams) -> Tensor:
         """The estimate that the data move."""
         weight = params.weight * sigma**2 / (per_channel(self.problem.noise_std) + sigma**2)
-        return d + weight * like(self.problem.A.adjoint(self.problem.y - self.problem.A.forward(x)), x)
+        return d + per_image(weight, x) * like(self.problem.A.adjoint(self.problem.y - self.problem.A.forward(x)), x)

@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from napari_lossguide.operators.per_image import Level
     from napari_lossguide.types import Noise, Problem
 
 
@@ -91,9 +92,12 @@ class NoisyDataParams(BaseModel):
     iterations: int = cg_iterations(20)
     tolerance: float = cg_tolerance()
 
-    def level(self, noise_std: float) -> float:
+    def level(self, noise_std: Level) -> Level:
         """Standard deviation of the data per channel that is reckoned with, from E|n|^2 = noise_std^2."""
-        return max(self.tau, math.sqrt(per_channel(noise_std))) / math.sqrt(self.gamma)
+        variance = per_channel(noise_std)
+        if isinstance(variance, float | int):
+            return max(self.tau, math.sqrt(variance)) / math.sqrt(self.gamma)
+        return variance.sqrt().clamp(min=self.tau) / math.sqrt(self.gamma)
 
 
 class Guidance:
@@ -101,7 +105,7 @@ class Guidance:
 
     Parameters
     ----------
-    problem : the slice.
+    problem : the slice, or the slices that share the batch; what is written for one broadcasts over several.
     sigma_data : the prior's spread per channel, in the units of the problem.
     noise : unit noise for what is drawn at random; a guidance that draws nothing needs none.
     """
@@ -161,6 +165,6 @@ def like(correction: Tensor, x: Tensor) -> Tensor:
     return correction if x.is_complex() else correction.real
 
 
-def per_channel(noise_std: float) -> float:
-    """Variance of k-space noise in each real channel, sigma_y^2, from E|n|^2 = noise_std^2."""
+def per_channel(noise_std: Level) -> Level:
+    """Variance of k-space noise in each real channel, sigma_y^2, from E|n|^2 = noise_std^2; see ``per_image``."""
     return noise_std**2 / 2

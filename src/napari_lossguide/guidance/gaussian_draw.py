@@ -21,6 +21,7 @@ from pydantic import BaseModel, Field
 
 from napari_lossguide.guidance.base import NoisyDataParams
 from napari_lossguide.guidance.proximal import ProximalGuidance
+from napari_lossguide.operators.per_image import per_image
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,5 +57,6 @@ class GaussianDraw(ProximalGuidance):
         s = self.sigma_data
         r = params.width * (sigma if params.spread == "sigma" else sigma * s / math.sqrt(sigma**2 + s**2))
         tau = params.level(self.problem.noise_std)
-        y = self.problem.y + tau * self.noise.of_data(self.problem.y.shape[1])
+        y = self.problem.y
+        y = y + per_image(tau, y) * self.noise.of_data(y.shape[1])
         return self.solve(d + r * self.noise(), y, tau**2 / r**2, params)

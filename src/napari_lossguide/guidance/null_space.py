@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from napari_lossguide.guidance.base import cg_iterations, cg_tolerance, per_channel
 from napari_lossguide.guidance.proximal import ProximalGuidance
 from napari_lossguide.operators.normal_equations import filtered
+from napari_lossguide.operators.per_image import per_image
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -57,7 +58,8 @@ class NullSpaceGuidance(ProximalGuidance):
     def __init__(self, problem: Problem, sigma_data: float, noise: Noise | None = None) -> None:
         super().__init__(problem, sigma_data, noise)
         eigenvalues = problem.A.eigenvalues(real=problem.real)
-        self.eigenvalues: Tensor | float = 1.0 if eigenvalues is None else eigenvalues.clamp(min=1e-6)
+        self.noiseless = isinstance(problem.noise_std, float | int) and problem.noise_std == 0
+        self.eigenvalues = None if eigenvalues is None else eigenvalues.clamp(min=1e-6)
 
     def expect_fresh(self, std: float) -> None:
         """Keep f for the estimate that follows."""
@@ -65,23 +67,31 @@ class NullSpaceGuidance(ProximalGuidance):
 
     def variance(self, params: NullSpaceParams) -> Tensor | float:
         """(sigma_y / s)^2 of every direction."""
-        return per_channel(self.problem.noise_std) / params.gamma / self.eigenvalues
+        variance = per_channel(self.problem.noise_std) / params.gamma
+        return variance if self.eigenvalues is None else per_image(variance, self.problem.y[:, 0]) / self.eigenvalues
 
     def trust(self, params: NullSpaceParams) -> Tensor | float:
         """lambda^2 (sigma_y / s)^2 = min((sigma_y / s)^2, f^2), the variance that the data bring."""
         variance = self.variance(params)
         return min(variance, self.fresh**2) if isinstance(variance, float) else variance.clamp(max=self.fresh**2)
 
+    def share(self, params: NullSpaceParams) -> Tensor | float:
+        """lambda s of every direction; 1 for data without noise."""
+        trust, variance = self.trust(params), self.variance(params)
+        if isinstance(variance, float) or isinstance(trust, float):
+            return (trust / variance) ** 0.5
+        return ((trust / variance) ** 0.5).where(variance > 0, variance * 0 + 1)
+
     def correct_estimate(self, d: Tensor, x: Tensor, sigma: float, params: Any) -> Tensor:
         """D + lambda A^+ (y - A D)."""
         met = self.solve(d, self.problem.y, 0.0, params)
-        if self.problem.noise_std == 0:
+        if self.noiseless:
             return met
-        return d + scaled(met - d, (self.trust(params) / self.variance(params)) ** 0.5)
+        return d + scaled(met - d, self.share(params))
 
     def shape_noise(self, z: Tensor, std: float, params: Any) -> Tensor:
         """Unit noise z with the variance f^2 where nothing was measured, and what the data left of it elsewhere."""
-        if self.problem.noise_std == 0:
+        if self.noiseless:
             return std * z
         z_measured = self.solve(z * 0, self.problem.A.forward(z), 0.0, params)
         left = (std**2 - self.trust(params)) ** 0.5
@@ -89,5 +99,6 @@ class NullSpaceGuidance(ProximalGuidance):
 
 
 def scaled(x: Tensor, gain: Tensor | float) -> Tensor:
-    """x with every frequency multiplied by its gain, or by one for all."""
-    return gain * x if isinstance(gain, float) else filtered(x, gain)
+    """x with every frequency multiplied by its gain (..., ny, nx), or by one for all."""
+    every = isinstance(gain, float) or gain.shape[-1] == 1
+    return per_image(gain, x) * x if every else filtered(x, gain)

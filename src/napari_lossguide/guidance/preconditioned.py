@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from napari_lossguide.guidance.base import Guidance, NoisyDataParams, like
 from napari_lossguide.operators.normal_equations import solve
+from napari_lossguide.operators.per_image import per_image
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,8 +32,8 @@ class PreconditionedLangevin(Guidance):
         tau = params.level(self.problem.noise_std)
         # Everything times tau^2, so that the matrix stays of size one.
         prior = (tau / sigma) ** 2
-        data_noise = tau * self.noise.of_data(y.shape[1])
-        drift = prior * (d - x) + like(A.adjoint(y - A.forward(x)), x)
-        noise = tau**2 / sigma * self.noise() + like(A.adjoint(data_noise), x)
+        data_noise = per_image(tau, y) * self.noise.of_data(y.shape[1])
+        drift = per_image(prior, x) * (d - x) + like(A.adjoint(y - A.forward(x)), x)
+        noise = per_image(tau**2 / sigma, x) * self.noise() + like(A.adjoint(data_noise), x)
         right = step * drift + math.sqrt(2 * step) * noise
         return x + solve(A, right, prior, max_iter=params.iterations, tolerance=params.tolerance)

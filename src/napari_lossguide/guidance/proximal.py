@@ -26,6 +26,7 @@ from napari_lossguide.operators.normal_equations import fit
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from napari_lossguide.operators.per_image import Level
     from napari_lossguide.types import Noise, Problem
 
 ROUNDING = 1e-6
@@ -61,7 +62,7 @@ class ProximalGuidance(Guidance):
 
     Parameters
     ----------
-    problem : the slice.
+    problem : the slice, or several.
     sigma_data : s of the "posterior" weight, the prior's spread per channel.
     """
 
@@ -72,7 +73,7 @@ class ProximalGuidance(Guidance):
         super().__init__(problem, sigma_data, noise)
         self.rounding = ROUNDING * inner(problem.y, problem.y).sqrt()[..., 0]
 
-    def damping(self, sigma: float, params: ProximalParams) -> float:
+    def damping(self, sigma: float, params: ProximalParams) -> Level:
         """1/w of (w^-1 I + A^H A) delta = A^H (y - A D). Zero means that the data are met exactly."""
         variance = per_channel(self.problem.noise_std)
         match params.weight:
@@ -90,7 +91,7 @@ class ProximalGuidance(Guidance):
         """D + (w^-1 I + A^H A)^-1 A^H (y - A D), on real images within the real ones."""
         return self.solve(d, self.problem.y, self.damping(sigma, params), params)
 
-    def solve(self, d: Tensor, y: Tensor, damping: float, params: Solver) -> Tensor:
+    def solve(self, d: Tensor, y: Tensor, damping: Level, params: Solver) -> Tensor:
         """argmin_v |y - A v|^2 + damping |v - d|^2, from d."""
         A = self.problem.A
         return d + fit(

@@ -12,12 +12,13 @@ from napari_lossguide.operators.fourier import fft2c, ifft2c, mirrored
 
 
 class CartesianSense:
-    """Forward model of one slice; satisfies ``types.ForwardModel``.
+    """Forward model of one slice, or of a batch of images each of a slice of its own; satisfies ``types.ForwardModel``.
 
     Parameters
     ----------
     mask : bool (ny, nx), acquired points.
-    maps : complex64 (coil, ny, nx) coil sensitivities; ones of one coil when the data are already combined.
+    maps : complex64 (coil, ny, nx) coil sensitivities, or (B, coil, ny, nx) with one set for each image; ones of one
+        coil when the data are already combined.
         With sum_c |maps_c|^2 <= 1 the norm of A is at most one, which the step sizes of the guidance rely on.
     """
 
@@ -25,11 +26,10 @@ class CartesianSense:
         self.mask = mask.to(torch.bool)
         self.maps = maps
         self.image_shape = tuple(maps.shape[-2:])
-        self.data_shape = tuple(maps.shape)
-        uniform = len(maps) == 1 and bool((maps == maps[0, 0, 0]).all())
+        self.data_shape = tuple(maps.shape[-3:])
         self._eigenvalues: dict[bool, Tensor] = {}  # of real images, or not
-        if uniform:
-            known = maps[0, 0, 0].abs() ** 2 * self.mask
+        if uniform(maps):
+            known = maps[..., 0, :1, :1].abs() ** 2 * self.mask
             self._eigenvalues = {True: (known + mirrored(known)) / 2, False: known}
 
     def forward(self, x: Tensor) -> Tensor:
@@ -51,3 +51,8 @@ class CartesianSense:
         A frequency of a real image is known from either side: measured on one of them, its eigenvalue is a half.
         """
         return self._eigenvalues.get(real)
+
+
+def uniform(maps: Tensor) -> bool:
+    """Whether maps (..., coil, ny, nx) are of one coil that sees every pixel of an image alike."""
+    return maps.shape[-3] == 1 and bool((maps == maps[..., :1, :1]).all())

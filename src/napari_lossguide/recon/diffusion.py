@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -26,15 +26,19 @@ class SampleNoise:
     Parameters
     ----------
     seed : of the run.
-    index : of the slice.
-    samples : numbers of the samples in this batch.
-    like : shape (ny, nx) and kind; drawn on the CPU, so that every device gets the same noise.
+    draws : numbers of the slice and of the sample of every image of the batch.
+    shape, real : of an image, (ny, nx), and its kind; drawn on the CPU, so that every device gets the same noise.
     """
 
     def __init__(
-        self, seed: int, index: int, samples: range, shape: tuple[int, ...], real: bool, device: torch.device
+        self,
+        seed: int,
+        draws: Iterable[tuple[int, int]],
+        shape: tuple[int, ...],
+        real: bool,
+        device: torch.device,
     ) -> None:
-        seeds = [int(np.random.SeedSequence([seed, index, p]).generate_state(1, np.uint64)[0] >> 1) for p in samples]
+        seeds = [int(np.random.SeedSequence([seed, *draw]).generate_state(1, np.uint64)[0] >> 1) for draw in draws]
         self.generators = [torch.Generator().manual_seed(s) for s in seeds]
         self.shape, self.real, self.device = shape, real, device
 
@@ -79,14 +83,14 @@ def diffusion_steps(
     start: Tensor | None = None,
     losses: Sequence[Loss] = (),
 ) -> Iterator[Step]:
-    """The method's three parts put together for one batch of samples of one slice.
+    """The method's three parts put together for one batch of images, of one slice or of several.
 
     Parameters
     ----------
     problem, denoiser, chosen, recipe : what to do with what.
     read : live values at a step.
     noise : of this batch.
-    start : image (1, ny, nx) that the noise of the first level is added to; None: nothing but noise.
+    start : image (1 or B, ny, nx) that the noise of the first level is added to; None: nothing but noise.
     losses : further functions of the estimate, beside the recipe's; they have no weight that could change.
     """
     assert chosen.schedule is not None

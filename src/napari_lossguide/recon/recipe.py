@@ -42,7 +42,14 @@ class Recipe(BaseModel):
         8,
         ge=1,
         le=256,
-        description="samples that go through the network together, at most; fewer where memory is short",
+        description="images that go through the network together, at most: samples, and slices where they share "
+        "batches; fewer where memory is short",
+    )
+    slices: Literal["auto", "alone", "together"] = Field(
+        "auto",
+        description="Of a stack: one after another ('alone'), or as many at once as a batch holds with all their "
+        "samples ('together'): the same images, sooner on a GPU. 'auto' is together on a GPU, alone on the CPU and "
+        "where changes of knobs are replayed; a run that went together says so in its recipe.",
     )
     seed: int = Field(0, ge=0, lt=2**63)
     schedule: dict[str, Any] = {}

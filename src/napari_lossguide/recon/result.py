@@ -22,7 +22,8 @@ class Progress:
 
     Attributes
     ----------
-    step, total : over all slices and samples, from 1.
+    step, total : over all batches, from 1. Of slices that share a batch a step is told of the first one, and the last
+        step once of each.
     slice, slices : which slice, from 0.
     sigma : noise level of the step; nan for classical methods.
     residual : |A x0 - y| / (noise_std sqrt(m)) of the first sample, 1 when the data are explained; nan without noise.
@@ -64,11 +65,12 @@ class Result:
     samples : complex64 (slice, P, ny, nx), with mean (complex64) and std (float32, of the complex value) over P;
         None for one sample. Samples that a cancelled run did not reach are zero, and left out of mean and std.
     recipe : what was run, with the live changes and the prior's checksum filled in.
-    trace : step, slice, sigma, loss, residual of every step.
-    nfe : network evaluations of all slices and batches of samples.
+    trace : step, slice, sigma, loss, residual of every step that was told of.
+    nfe : network evaluations of all slices and batches of samples, however many slices shared one.
     residual : |A x - y| / (noise_std sqrt(m)) over all slices, of the image.
     noise_std : of the k-space, on the input's scale, mean over slices.
-    provenance : versions, device, hashes of input and output.
+    provenance : versions, device, hashes of input and output; how many slices shared batches, and how many batches were
+        asked again in parts.
     simulated : the k-space was made from an image.
     failed : slices of a stack that have no image, and why, in a sentence; they are NaN in image, samples, mean and std.
     """

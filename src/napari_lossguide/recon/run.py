@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from napari_lossguide.data.kdata import KData
 from napari_lossguide.guidance.loss_terms import Loss
+from napari_lossguide.recon.batches import Batch, groups, slices_at_once
 from napari_lossguide.recon.classical import classical_steps
 from napari_lossguide.recon.diffusion import SampleNoise, diffusion_steps, open_prior
 from napari_lossguide.recon.drive import bearable
@@ -20,12 +21,13 @@ from napari_lossguide.recon.knobs import knobs_of, live_limits
 from napari_lossguide.recon.listening import Listening
 from napari_lossguide.recon.live import Live
 from napari_lossguide.recon.methods import method
-from napari_lossguide.recon.problem import check_maps, coil_maps, data_residual, make_problem
+from napari_lossguide.recon.problem import check_maps, coil_maps, data_residual
 from napari_lossguide.recon.provenance import classifier_facts, provenance
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.recon.result import Progress, Result
+from napari_lossguide.recon.slices import Slices
 from napari_lossguide.recon.tape import Tape
-from napari_lossguide.types import Denoiser, Diverged, InvalidInput, Problem, Step
+from napari_lossguide.types import Denoiser, Diverged, InvalidInput, Step
 
 
 def choose_device(name: str) -> torch.device:
@@ -67,20 +69,20 @@ class Run:
         tape: Tape | None = None,
         maps_of: Callable[[KData, int, int], NDArray[np.complex64]] = coil_maps,
     ) -> None:
-        self.start, self.maps_of = time.perf_counter(), maps_of
+        self.start = time.perf_counter()
         self.live, self.losses, self.tape = live, losses, tape
         self.chosen = method(recipe.method)
         self.device = choose_device(device)
         self.kdata = kdata if recipe.mask is None else kdata.undersample(recipe.mask.make(kdata.image_shape))
         self.real = kdata.real if recipe.image == "auto" else recipe.image == "real"
-        self.given_maps = None if maps is None else check_maps(np.asarray(maps), kdata)
+        given = None if maps is None else check_maps(np.asarray(maps), kdata)
         if self.real and kdata.n_coils > 1 and maps is None:
             raise InvalidInput(
                 f"A real image was asked for from {kdata.n_coils} coils without maps: estimated maps leave the "
                 "image a phase, so it must be complex; give the maps or ask for a complex image."
             )
-        self.region = None if recipe.region is None else recipe.region.make(kdata.image_shape)
-        if self.region is None and self.chosen.needs_region:
+        region = None if recipe.region is None else recipe.region.make(kdata.image_shape)
+        if region is None and self.chosen.needs_region:
             raise InvalidInput(f"The method '{recipe.method}' needs a region: the pixels to fill, as a drawn mask.")
         if losses and not self.chosen.takes_losses:
             raise InvalidInput(
@@ -91,18 +93,18 @@ class Run:
         opened = (denoiser or open_prior(recipe, self.device)) if self.chosen.needs_prior else None
         self.denoiser = opened if tape is None or opened is None else Listening(opened, tape)
         sha = self.denoiser.info.sha256 if self.denoiser is not None else ""
-        self.recipe = recipe.model_copy(update={"image": "real" if self.real else "complex", "prior_sha256": sha})
         shape = (kdata.n_slices, recipe.samples if self.chosen.needs_prior else 1, *kdata.image_shape)
+        at_once = slices_at_once(recipe, kdata.n_slices, self.device) if self.chosen.needs_prior else 1
+        self.at_once = at_once if tape is None else tape.together(at_once)
+        known = {"image": "real" if self.real else "complex", "prior_sha256": sha}
+        self.recipe = recipe.model_copy(update=known | ({"slices": "together"} if self.at_once > 1 else {}))
+        self.slices = Slices(self.kdata, self.recipe, given, maps_of, region, self.device)
         self.samples = np.zeros(shape, np.complex64)
         self.reached = np.zeros(kdata.n_slices, int)  # samples of each slice that have an estimate
-        self.zero_filled = np.zeros((kdata.n_slices, *kdata.image_shape), np.complex64)
-        self.maps = np.zeros(kdata.kspace.shape, np.complex64)
-        self.problems: dict[int, Problem] = {}  # by slice
         self.failed: dict[int, str] = {}  # slices without an image, and why
         self.trace: list[dict[str, float]] = []
-        self.done_steps = 0
-        self.nfe = 0
-        # Batches that were too large for the memory; steps that slices which failed will never take.
+        self.done_steps = self.nfe = 0
+        # Batches that were asked again in parts; steps that slices which failed will never take, less those done again.
         self.split = self.lost = 0
 
     def batches(self) -> list[range]:
@@ -110,120 +112,144 @@ class Run:
         p, b = self.samples.shape[1], self.recipe.batch
         return [range(i, min(i + b, p)) for i in range(0, p, b)]
 
-    def total(self, slices: int | None = None) -> int:
-        """Steps over all batches of the first so many slices, or of all."""
+    @cached_property
+    def groups(self) -> list[tuple[int, ...]]:
+        """The slices that go through the network together."""
+        return groups(self.slices.kinds(), self.at_once)
+
+    @cached_property
+    def per_batch(self) -> int:
+        """Steps of a batch."""
         if self.chosen.schedule is not None:
-            per_batch = self.chosen.schedule(**self.recipe.schedule).falls()
-        else:
-            per_batch = self.recipe.guidance.get("iterations", 1)
-        count = self.kdata.n_slices if slices is None else slices
-        return int(per_batch) * (len(self.batches()) * count + self.split) - self.lost
+            return self.chosen.schedule(**self.recipe.schedule).falls()
+        return int(self.recipe.guidance.get("iterations", 1))
+
+    def total(self) -> int:
+        """Steps over all batches of all slices."""
+        return self.per_batch * (len(self.batches()) * len(self.groups) + self.split) - self.lost
 
     def steps(self) -> Iterator[Progress]:
-        """All slices, one after another. In a stack, one that fails is left out; the error is raised if all do."""
-        for index in range(self.kdata.n_slices):
-            try:
-                yield from self.slice_steps(index)
-            except Exception as error:
-                why = bearable(error)
-                if not why or len(self.failed) == self.kdata.n_slices - 1:
-                    raise
-                self.failed[index] = why
-                self.samples[index] = np.nan
-                self.lost += self.total(index + 1) - self.done_steps
+        """All slices, in order. In a stack, one that fails is left out; the error is raised if all do."""
+        for group in self.groups:
+            yield from self.group_steps(group)
 
-    def slice_steps(self, index: int) -> Iterator[Progress]:
-        """All batches of samples of a slice."""
-        self.live.checkpoint()
-        maps = (
-            self.maps_of(self.kdata, index, self.recipe.calibration)
-            if self.given_maps is None
-            else self.given_maps[index]
-        )
-        problem = make_problem(
-            self.kdata,
-            index,
-            maps,
-            real=self.real,
-            noise_std=self.recipe.noise_std,
-            device=self.device,
-            region=self.region,
-        )
-        self.maps[index] = maps
-        self.zero_filled[index] = problem.A.adjoint(problem.y)[0].cpu().numpy() * problem.scale
-        self.problems[index] = problem
-        self.start_image = self.classical_start(problem)
-        for batch in self.batches():
-            yield from self.batch_steps(index, problem, batch)
+    def fail(self, index: int, error: Exception) -> bool:
+        """A slice has no image. False if that is not to be borne: the error is a fault, or no other slice is left."""
+        why = bearable(error)
+        if not why or len(self.failed) == self.kdata.n_slices - 1:
+            return False
+        self.failed[index] = why
+        self.samples[index] = np.nan
+        return True
 
-    def classical_start(self, problem: Problem) -> Tensor | None:
-        """The image that a warm start begins from, (1, ny, nx); None without one."""
-        if self.recipe.start == "noise" or self.denoiser is None:
-            return None
-        image = None
-        for step in classical_steps(problem, Recipe.for_method(self.recipe.start)):
+    def group_steps(self, group: tuple[int, ...]) -> Iterator[Progress]:
+        """All batches of samples of slices that go together."""
+        for index in group:
             self.live.checkpoint()
-            image = step.x0
-        return image
+            try:
+                self.slices.prepare(index, self.live.checkpoint)
+            except Exception as error:
+                if not self.fail(index, error):
+                    raise
+        for samples in self.batches():
+            yield from self.batch_steps(Batch(group, samples).without(self.failed))
 
-    def batch_steps(self, index: int, problem: Problem, batch: range) -> Iterator[Progress]:
-        """One batch of samples of one slice; every estimate is kept, so that a cancelled run has an image."""
-        first, before = self.done_steps, self.nfe
+    def walk(self, batch: Batch, first: int) -> Iterator[Step]:
+        """The steps of one batch, begun after so many; nothing is computed before the first."""
         if self.denoiser is None:
-            steps = classical_steps(problem, self.recipe)
-        else:
-            noise = SampleNoise(self.recipe.seed, index, batch, problem.A.image_shape, self.real, self.device)
-            steps = diffusion_steps(
-                problem,
-                self.denoiser,
-                self.chosen,
-                self.recipe,
-                lambda i: self.live.read(first + i),
-                noise,
-                self.start_image,
-                self.losses,
-            )
-        last: NDArray[np.float32] | None = None
-        while True:
+            yield from classical_steps(self.slices.problem(batch), self.recipe)
+            return
+        yield from diffusion_steps(
+            self.slices.problem(batch),
+            self.denoiser,
+            self.chosen,
+            self.recipe,
+            lambda i: self.live.read(first + i),
+            SampleNoise(self.recipe.seed, batch.draws, self.kdata.image_shape, self.real, self.device),
+            self.slices.start(batch),
+            self.losses,
+        )
+
+    def batch_steps(self, batch: Batch) -> Iterator[Progress]:
+        """One batch; every estimate is kept, so that a cancelled run has an image."""
+        first, before = self.done_steps, self.nfe
+        steps = self.walk(batch, first)
+        while batch.without(self.failed).slices:
             self.live.checkpoint()
             try:
                 step = next(steps, None)
-            except torch.OutOfMemoryError:
-                if len(batch) == 1 or self.done_steps > first:
+            except Exception as error:
+                if self.divisible(batch, error, first):
+                    break  # out of here, where the error holds on to memory
+                if not self.fail(batch.slices[0], error):
                     raise
-                yield from self.halves(index, problem, batch)
-                return
+                continue
             if step is None:
-                break
-            if not bool(torch.isfinite(torch.view_as_real(step.x0) if step.x0.is_complex() else step.x0).all()):
-                raise Diverged(step.index, step.sigma, last)
-            self.samples[index, batch.start : batch.stop] = step.x0.cpu().numpy() * problem.scale
-            self.reached[index] = batch.stop
-            last = np.abs(self.samples[index, batch.start])
-            self.done_steps = first + step.index + 1
-            self.nfe = before + step.nfe
-            if self.tape is not None and self.denoiser is not None:
-                state, estimate = magnitude(step.x[0], problem.scale), magnitude(step.x0[0], problem.scale)
-                self.tape.mark(self.done_steps, index, step.sigma, state, estimate)
-            yield self.progress(index, problem, step)
+                return
+            if self.keep(batch, step):
+                self.done_steps = first + step.index + 1
+                self.nfe = before + step.nfe * len(batch.slices)
+                yield from self.reports(batch, step)
+        else:  # every slice has failed
+            self.lost += self.per_batch - (self.done_steps - first)
+            return
+        del steps
+        yield from self.parts(batch, first)
 
-    def halves(self, index: int, problem: Problem, batch: range) -> Iterator[Progress]:
-        """A batch that memory does not hold, in two parts: no sample depends on what else is in its batch."""
-        self.split += 1
+    def divisible(self, batch: Batch, error: Exception, first: int) -> bool:
+        """Whether a batch with an error is asked again in parts.
+
+        The samples of one slice are, when memory was short for their first step. Of several slices nobody knows which
+        one it was.
+        """
+        if len(batch.slices) > 1:
+            return bool(bearable(error))
+        memory = isinstance(error, torch.OutOfMemoryError)
+        return memory and len(batch.samples) > 1 and self.done_steps == first
+
+    def parts(self, batch: Batch, first: int) -> Iterator[Progress]:
+        """A batch again from its start, in two parts, or without the slices that failed on the way."""
+        left = batch.without(self.failed)
+        parts = left.halves() if left == batch else (left,)
+        self.split += len(parts) - 1
+        self.lost -= self.done_steps - first
         if self.tape is not None:
             self.tape.split = True
-        middle = batch.start + len(batch) // 2
-        yield from self.batch_steps(index, problem, range(batch.start, middle))
-        yield from self.batch_steps(index, problem, range(middle, batch.stop))
+        for part in parts:
+            yield from self.batch_steps(part)
 
-    def progress(self, index: int, problem: Problem, step: Step) -> Progress:
-        """Figures of a step, and how to get its images."""
-        residual, loss = data_residual(problem, step.x0[:1])
-        self.trace.append(
-            {"step": self.done_steps, "slice": index, "sigma": step.sigma, "residual": residual, "loss": loss}
-        )
-        x0, x, scale = step.x0[0], step.x[0], problem.scale
-        ends = self.done_steps == self.total(index + 1)
+    def keep(self, batch: Batch, step: Step) -> bool:
+        """Keep the estimates; a slice with one that is not finite fails. Whether there are any."""
+        images = step.x0.cpu().numpy()
+        for index in batch.without(self.failed).slices:
+            found = images[batch.rows(index)]
+            if not np.isfinite(found).all():
+                last = np.abs(self.samples[index, batch.samples.start]) if step.index else None
+                error = Diverged(step.index, step.sigma, last)
+                if not self.fail(index, error):
+                    raise error
+                continue
+            self.samples[index, batch.samples.start : batch.samples.stop] = found * self.slices.scale(index)
+            self.reached[index] = batch.samples.stop
+        return bool(batch.without(self.failed).slices)
+
+    def reports(self, batch: Batch, step: Step) -> Iterator[Progress]:
+        """Progress of a step: of the first slice of the batch, and at the end of each."""
+        left = batch.without(self.failed).slices
+        row, scale = batch.rows(left[0]).start, self.slices.scale(left[0])
+        if self.tape is not None and self.denoiser is not None:
+            images = [magnitude(x[row], scale) for x in (step.x, step.x0)]
+            self.tape.mark(self.done_steps, left[0], step.sigma, *images)
+        ends = step.index + 1 == step.total and batch.samples.stop == self.samples.shape[1]
+        for index in left if ends else left[:1]:
+            yield self.progress(index, batch.rows(index).start, step, ends)
+
+    def progress(self, index: int, row: int, step: Step, ends: bool) -> Progress:
+        """Figures of a step of a slice, whose first image is in a row of the batch, and how to get its images."""
+        residual, loss = data_residual(self.slices.problems[index], step.x0[row : row + 1])
+        figures = {"sigma": step.sigma, "residual": residual, "loss": loss}
+        self.trace.append({"step": self.done_steps, "slice": index, **figures})
+        x0, x, scale = step.x0[row], step.x[row], self.slices.scale(index)
         done = self.samples[index].mean(axis=0) if ends else None
         return Progress(
             step=self.done_steps,
@@ -247,12 +273,11 @@ class Run:
         several = self.samples.shape[1] > 1
         reached = [s[: max(n, 1)] for s, n in zip(self.samples, self.reached, strict=True)]
         image = np.stack([s.mean(axis=0) for s in reached])
-        levels = [p.noise_std * p.scale for p in self.problems.values()]
         return Result(
             image=image,
-            zero_filled=self.zero_filled,
+            zero_filled=self.slices.zero_filled,
             mask=self.kdata.acquired,
-            maps=self.maps,
+            maps=self.slices.maps,
             samples=self.samples if several else None,
             mean=image if several else None,
             std=np.stack([s.std(axis=0) for s in reached]).astype(np.float32) if several else None,
@@ -261,20 +286,15 @@ class Run:
             status="done" if status == "done" else "cancelled",
             seconds=time.perf_counter() - self.start,
             nfe=self.nfe,
-            residual=self.overall_residual(image),
-            noise_std=float(np.mean(levels)) if levels else math.nan,
-            scale=tuple(self.problems[i].scale if i in self.problems else math.nan for i in range(len(image))),
-            provenance=provenance(self.kdata, image, self.device) | classifier_facts(self.recipe.guidance),
+            residual=self.slices.residual(image, self.failed),
+            noise_std=self.slices.noise_std(),
+            scale=tuple(self.slices.scale(i) for i in range(len(image))),
+            provenance={
+                **provenance(self.kdata, image, self.device),
+                **classifier_facts(self.recipe.guidance),
+                "slices_at_once": self.at_once,
+                "batches_split": self.split,
+            },
             simulated=self.kdata.simulated,
             failed=dict(self.failed),
         )
-
-    def overall_residual(self, image: NDArray[np.complex64]) -> float:
-        """Root mean square of the residuals of the slices that have an image."""
-        values = []
-        for index, problem in self.problems.items():
-            if index in self.failed:
-                continue
-            x = torch.from_numpy(image[index : index + 1] / np.float32(problem.scale)).to(self.device)
-            values.append(data_residual(problem, x)[0] ** 2)
-        return float(np.sqrt(np.mean(values))) if values else math.nan

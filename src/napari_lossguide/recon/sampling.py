@@ -69,7 +69,7 @@ class Draw:
         """All batches; every estimate is kept, so that a cancelled run has images."""
         problem = no_data(self.shape, self.real, self.device)
         for batch in self.batches():
-            noise = SampleNoise(self.recipe.seed, 0, batch, self.shape, self.real, self.device)
+            noise = SampleNoise(self.recipe.seed, [(0, p) for p in batch], self.shape, self.real, self.device)
             read = partial(self.knobs, len(self.trace))
             steps = diffusion_steps(problem, self.denoiser, self.chosen, self.recipe, read, noise)
             while True:

@@ -85,7 +85,7 @@ class Frame:
     Attributes
     ----------
     step : from 1, over the whole run.
-    slice : from 0.
+    slice : from 0; of slices that share a batch the first one.
     sigma : noise level.
     answers : what the network had been asked by then, times.
     state, estimate : numbers in the store of float32 magnitudes (ny, nx) of the first sample, on the input's scale.
@@ -120,8 +120,9 @@ class Tape:
         self.answers: list[Answer] = []
         self.frames: list[Frame] = []
         self.position = self.known = 0
+        self.slices = 0  # that share batches; 0 before the run begins
         self.stopped = False  # no room for more
-        self.split = False  # a batch was too large for the memory, and was asked again in parts
+        self.split = False  # a batch was asked again in parts: memory was short, or a slice failed
 
     def branch(self, step: int) -> Tape:
         """A tape that plays what was said up to a step (from 1; 0 is the start) and records what comes then.
@@ -133,16 +134,22 @@ class Tape:
         """
         if self.split:
             raise InvalidInput(
-                "This run cannot be gone back to: a batch was too large for the memory and was split. Run it again "
-                "with a smaller batch."
+                "This run cannot be gone back to: a batch was too large for the memory, or one of its slices failed, "
+                "and it was asked again in parts. Run it again with a smaller batch."
             )
         if not 0 <= step <= len(self.frames):
             raise InvalidInput(f"step = {step} cannot be gone back to; the run has the steps 0 ... {len(self.frames)}.")
         out = Tape()
         out.store = self.store
+        out.slices = self.slices
         out.known = self.frames[step - 1].answers if step else 0
         out.answers = self.answers[: out.known]
         return out
+
+    def together(self, slices: int) -> int:
+        """How many slices share batches: as many as in the run that this branches from, else so many."""
+        self.slices = self.slices or slices
+        return self.slices
 
     def mark(self, step: int, index: int, sigma: float, state: NDArray[Any], estimate: NDArray[Any]) -> None:
         """A step is done."""

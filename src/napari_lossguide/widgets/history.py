@@ -101,13 +101,16 @@ class History:
             layer.visible = False
 
     def so_far(self) -> Recipe:
-        """The recipe with the changes of knobs that took effect."""
-        return self.recipe.model_copy(update={"changes": self.changes})
+        """The recipe with the changes of knobs that took effect, and with slices together if they went so."""
+        slices = "together" if self.tape.slices > 1 else self.recipe.slices
+        return self.recipe.model_copy(update={"changes": self.changes, "slices": slices})
 
     def follows(self, kdata: KData, points: np.ndarray, shown: Recipe) -> bool:
         """Whether these settings differ from those of the run in live knobs at most."""
         same = kdata is self.kdata and np.array_equal(points, self.points)
-        return same and same_but_live(*(r.model_copy(update={"mask": None}) for r in (shown, self.recipe)))
+        return same and same_but_live(
+            *(r.model_copy(update={"mask": None, "slices": "auto"}) for r in (shown, self.recipe))
+        )
 
     def branch(self, step: int, shown: Recipe, title: str = "") -> History:
         """A run that goes on after a step with the live knobs of a form.
@@ -117,7 +120,8 @@ class History:
         InvalidInput
             If the form differs in more than live knobs, which a run cannot change on its way.
         """
-        if not same_but_live(shown, self.recipe):
+        # Its slices go as those of the run did, whatever the form says of them.
+        if not same_but_live(shown.model_copy(update={"slices": self.recipe.slices}), self.recipe):
             raise InvalidInput(
                 "A branch can differ from its run in live knobs alone; the settings differ in more. Set them back, or "
                 "press Run to start anew."

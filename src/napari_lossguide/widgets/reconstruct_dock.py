@@ -215,7 +215,7 @@ class ReconstructDock(Panel):
         if history.at is None:
             self.timeline.together.setChecked(False)  # they were of another run
         self.panel.begin("Starting…")
-        self.timeline.begin(recorded=method(recipe.method).needs_prior)
+        self.timeline.begin(method(recipe.method).needs_prior, kdata.n_slices)
         self._offer_branch()
         # The window answers between the click, the zero-filled image, its layer and the first step.
         self.once(0, partial(self._prepare_preview, kdata, points))

@@ -60,7 +60,7 @@ class ReconstructSettings(QWidget):
         self.device = _combo(DEVICES)
         self.prior, self.values = PriorChoice(), ValuesRow(panel.attempt)
         self.sampling = ParamsForm(Recipe, only=["samples", "seed"])
-        self.advanced = ParamsForm(Recipe, only=["image", "noise_std", "calibration", "batch"])
+        self.advanced = ParamsForm(Recipe, only=["image", "noise_std", "calibration", "batch", "slices"])
         self.phase, self.replay = QCheckBox("Phase as a layer too"), QCheckBox()
         self.parts = QCheckBox("What the data say, what was filled in")
         self._facts = QLabel()

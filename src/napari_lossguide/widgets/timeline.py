@@ -38,6 +38,7 @@ class Timeline(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._frames: list[Frame] = []
+        self._several = False
         self.slider, self.where = QSlider(Qt.Orientation.Horizontal), QLabel()
         self.what, self.button = ComboBox(), QPushButton("Branch from here")
         self.title, self.together = QLineEdit(), QPushButton("Side by side")
@@ -50,9 +51,9 @@ class Timeline(QWidget):
         """The step that is looked at, from 1."""
         return self.slider.value()
 
-    def begin(self, recorded: bool) -> None:
-        """A run starts; nothing is recorded yet, or nothing ever will be."""
-        self._frames = []
+    def begin(self, recorded: bool, slices: int = 1) -> None:
+        """A run of so many slices starts; nothing is recorded yet, or nothing ever will be."""
+        self._frames, self._several = [], slices > 1
         self.slider.setRange(0, 0)
         self.where.setText("")
         self.setVisible(recorded)
@@ -141,6 +142,6 @@ class Timeline(QWidget):
             self.scrubbed.emit(self.step, self.what.currentData())
 
     def _say(self) -> None:
-        frame, several = self._frames[self.step - 1], self._frames[-1].slice > 0
+        frame = self._frames[self.step - 1]
         where = f"step {frame.step}, σ {frame.sigma:.3g}"
-        self.where.setText(f"slice {frame.slice + 1}, {where}" if several else where)
+        self.where.setText(f"slice {frame.slice + 1}, {where}" if self._several else where)
