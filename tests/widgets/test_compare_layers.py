@@ -261,6 +261,7 @@ def test_a_profile_reads_in_a_thread(qtbot, viewer):
     page = dock.profile
     dock.tabs.setCurrentWidget(page)
     page.line.layer = cut
+    qtbot.wait(500)  # the dock looks at the new layer once more, which forgets what was read
     qtbot.waitUntil(lambda: page.said.sentence == "Reading 'far'…", timeout=2000)
     assert [line.name for line in page.plot.lines] == ["ref"], "what is in memory is drawn at once"
     slow.gate.set()

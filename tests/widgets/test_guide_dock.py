@@ -8,7 +8,7 @@ import yaml
 from napari.components import ViewerModel
 
 from napari_lossguide.data.fourier import fft2c
-from napari_lossguide.widgets import guide_dock, layers, lessons, views
+from napari_lossguide.widgets import difference_maps, guide_dock, layers, lessons, views
 from napari_lossguide.widgets.compare_dock import CompareDock
 from napari_lossguide.widgets.guide_dock import GuideDock, steps_done
 from napari_lossguide.widgets.mask_dock import MaskDock
@@ -117,3 +117,20 @@ def test_a_lesson_s_mask_belongs_to_its_k_space(number):
     (mask,) = (x for x in viewer.layers if views.role_of(x) == "mask")
     kdata = next(k for x in viewer.layers if (k := views.kdata_of(x)) is not None)
     assert mask.data.shape == kdata.image_shape and views.mask_recipe_of(mask) == lessons.MASK
+
+
+def test_a_scan_that_is_undersampled_needs_no_mask():
+    viewer = Viewer()
+    for layer in lessons.lesson_4():
+        viewer._add_layer_from_data(*layer)
+    assert steps_done(viewer) == {"sample", "mask"}
+
+
+def test_a_difference_without_a_result_is_no_comparison():
+    viewer = ViewerModel()
+    viewer.add_image(np.ones((4, 4)), metadata={"lossguide": {"role": difference_maps.ROLE, "name": "d"}})
+    assert steps_done(viewer) == set()
+
+
+def test_a_lesson_s_mask_does_not_cover_its_images():
+    assert not lessons.lesson_1()[-1][1]["visible"]

@@ -1,6 +1,7 @@
 """The thread behind the docks: every kind of end, through the real napari worker."""
 
 import gc
+import itertools
 import sys
 import threading
 import time
@@ -90,6 +91,23 @@ def test_result_and_every_point_arrive(qtbot, idle):
     assert outcome == "result after 10"
     assert [p.step for p in points] == list(range(1, 11))
     assert previews and previews[0].image.shape == (4, 4)
+
+
+def test_slow_drawing_takes_a_fortieth_of_the_time(qtbot, idle):
+    live, drawn = Live(), []
+    job = Job(lambda say: steps(live, total=10**6, wait=0.005), live)
+
+    def draw(preview):
+        begun = time.monotonic()
+        time.sleep(0.03)
+        drawn.append((begun, time.monotonic()))
+
+    job.previewed.connect(draw)
+    job.start()
+    qtbot.waitUntil(lambda: len(drawn) > 2, timeout=20_000)
+    assert job.stop()
+    for (begun, ended), (later, _) in itertools.pairwise(drawn):
+        assert later - ended >= 36 * (ended - begun)
 
 
 @pytest.mark.parametrize(

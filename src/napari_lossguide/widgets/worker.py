@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 RATE = 15.0  # per second
+SHARE = 0.025  # of the main thread's time for pictures: where drawing is slow, there are fewer of them
 WATCH = 1.0  # seconds between two looks at the machine
 PATIENCE = 60.0  # seconds to wait for a step to end when a dock closes; loading torch takes 5
 
@@ -271,6 +272,7 @@ class Job(QObject):
         self._timer = QTimer(self)
         self._timer.setInterval(max(1, round(500 / rate)))
         self._picture_next = False
+        self._no_picture_before = 0.0  # seconds, of the monotonic clock
         self._timer.timeout.connect(self._tick)
 
     def start(self) -> None:
@@ -294,8 +296,17 @@ class Job(QObject):
 
     def _tick(self) -> None:
         """Scalars and pictures by turns: one piece of drawing at a time keeps the window quick."""
-        self._fetch_picture() if self._picture_next else self._fetch_points()
+        if not self._picture_next:
+            self._fetch_points()
+        elif time.monotonic() >= self._no_picture_before:
+            begun = time.monotonic()
+            if self._fetch_picture():
+                QTimer.singleShot(0, self, partial(self._drawn, begun))  # when what was emitted has been painted too
         self._picture_next = not self._picture_next
+
+    def _drawn(self, begun: float) -> None:
+        now = time.monotonic()
+        self._no_picture_before = now + (now - begun) * (1 - SHARE) / SHARE
 
     def _fetch_points(self) -> None:
         note, self._run.note = self._run.note, ""
