@@ -93,13 +93,13 @@ def test_result_and_every_point_arrive(qtbot, idle):
     assert previews and previews[0].image.shape == (4, 4)
 
 
-def test_slow_drawing_takes_a_fortieth_of_the_time(qtbot, idle):
+def test_slow_drawing_takes_a_twentieth_of_the_time(qtbot, idle):
     live, drawn = Live(), []
     job = Job(lambda say: steps(live, total=10**6, wait=0.005), live)
 
     def draw(preview):
         begun = time.monotonic()
-        time.sleep(0.03)
+        time.sleep(0.05)
         drawn.append((begun, time.monotonic()))
 
     job.previewed.connect(draw)
@@ -107,7 +107,7 @@ def test_slow_drawing_takes_a_fortieth_of_the_time(qtbot, idle):
     qtbot.waitUntil(lambda: len(drawn) > 2, timeout=20_000)
     assert job.stop()
     for (begun, ended), (later, _) in itertools.pairwise(drawn):
-        assert later - ended >= 36 * (ended - begun)
+        assert later - ended >= 18 * (ended - begun)
 
 
 @pytest.mark.parametrize(

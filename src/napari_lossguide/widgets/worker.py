@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 RATE = 15.0  # per second
-SHARE = 0.025  # of the main thread's time for pictures: where drawing is slow, there are fewer of them
+PAINTED = 25  # ms after which the canvas has begun to paint what it was given
+SHARE = 0.05  # of the main thread's time for pictures: where drawing is slow, there are fewer of them
 WATCH = 1.0  # seconds between two looks at the machine
 PATIENCE = 60.0  # seconds to wait for a step to end when a dock closes; loading torch takes 5
 
@@ -301,12 +302,15 @@ class Job(QObject):
         elif time.monotonic() >= self._no_picture_before:
             begun = time.monotonic()
             if self._fetch_picture():
-                QTimer.singleShot(0, self, partial(self._drawn, begun))  # when what was emitted has been painted too
+                self._no_picture_before = math.inf
+                QTimer.singleShot(PAINTED, self, partial(self._drawn, begun))
         self._picture_next = not self._picture_next
 
     def _drawn(self, begun: float) -> None:
+        """How late the event loop comes to this is what the picture has cost, its painting too."""
         now = time.monotonic()
-        self._no_picture_before = now + (now - begun) * (1 - SHARE) / SHARE
+        cost = max(now - begun - PAINTED / 1000, 0.0)
+        self._no_picture_before = now + cost * (1 - SHARE) / SHARE
 
     def _fetch_points(self) -> None:
         note, self._run.note = self._run.note, ""
