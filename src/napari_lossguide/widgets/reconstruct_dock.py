@@ -201,10 +201,9 @@ class ReconstructDock(Panel):
         device = self.settings.device.currentData()
         start = partial(start_reconstruction, kdata, recipe, device, self._live, history.tape)
         title = f"{method(recipe.method).title} of {kdata.name}"
-        watch = partial(watch_machine, self.settings.device.currentData())
-        how = {"preview": self.panel.preview.isChecked(), "watch": watch, "rate": self._set.preview_rate}
+        how: dict[str, Any] = {"preview": self.panel.preview.isChecked(), "rate": self._set.preview_rate}
         self.autosave.begin(recipe, title, kdata)
-        self._job = Job(start, self._live, title=title, parent=self, **how)
+        self._job = Job(start, self._live, title=title, parent=self, watch=partial(watch_machine, device), **how)
         self._job.watched.connect(self.panel.show_machine)
         self._stoppers[:] = [self._job.stopper]
         self._job.noted.connect(self.panel.note)
