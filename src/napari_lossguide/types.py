@@ -41,6 +41,10 @@ class Diverged(ArithmeticError):
         self.step, self.sigma, self.image = step, sigma, image
 
 
+class BatchFailed(Exception):
+    """Some of a batch could not be reconstructed; the rest is done."""
+
+
 class Cancelled(Exception):
     """The person asked the run to stop."""
 

@@ -1,4 +1,4 @@
-"""The same engine from a shell: ``lossguide recon|sample|mask|metrics|info|priors|methods|train|demo``.
+"""The same engine from a shell: ``lossguide recon|sweep|batch|sample|mask|metrics|info|priors|methods|train|demo``.
 
 Exit codes: 0 done, 1 the computation failed (diverged, out of memory), 2 the input cannot be used, 130 interrupted.
 Whatever is wrong ends in one line on standard error; an output file is either whole or not there.
@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from napari_lossguide.cli.options import parser
-from napari_lossguide.types import Diverged, InvalidInput
+from napari_lossguide.types import BatchFailed, Diverged, InvalidInput
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except InvalidInput as error:
         return complain(error, 2)
-    except (Diverged, FloatingPointError) as error:
+    except (BatchFailed, Diverged, FloatingPointError) as error:
         return complain(error, 1)
     except (MemoryError, RuntimeError) as error:
         if not isinstance(error, MemoryError) and "memory" not in str(error):

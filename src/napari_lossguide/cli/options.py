@@ -6,6 +6,7 @@ import argparse
 from typing import Any, NoReturn
 
 from napari_lossguide import __version__
+from napari_lossguide.cli.batch import batch
 from napari_lossguide.cli.commands import demo, info, mask, metrics, priors
 from napari_lossguide.cli.methods import methods
 from napari_lossguide.cli.priors import check, join
@@ -15,7 +16,7 @@ from napari_lossguide.cli.sweep import sweep
 from napari_lossguide.cli.train import train
 from napari_lossguide.cli.train_classifier import train_classifier
 from napari_lossguide.cli.uncertainty import add_uncertainty
-from napari_lossguide.cli.values import parse_loss, parse_setting, parse_shape, parse_vary
+from napari_lossguide.cli.values import parse_loss, parse_setting, parse_shape, parse_vary, parse_workers
 from napari_lossguide.types import InvalidInput
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -36,6 +37,7 @@ def parser() -> Parser:
     commands = top.add_subparsers(metavar="COMMAND", required=True)
     add_recon(commands)
     add_sweep(commands)
+    add_batch(commands)
     add_mask(commands)
     add_sample(commands)
     add_train(commands)
@@ -106,6 +108,34 @@ def add_sweep(commands: Any) -> None:
     )
     add_recon_options(p)
     p.set_defaults(run=sweep)
+
+
+def add_batch(commands: Any) -> None:
+    """``lossguide batch``."""
+    p = commands.add_parser(
+        "batch",
+        help="reconstruct every slice of many files with one recipe",
+        description="Each slice becomes a result file in FOLDER. The same command goes on with a stopped batch.",
+    )
+    p.add_argument("recipe", metavar="RECIPE", help="a recipe, or a result file with one")
+    p.add_argument("files", metavar="FILE", nargs="+", help="k-space or images, as for `lossguide recon`")
+    p.add_argument(
+        "-o", "--output", required=True, metavar="FOLDER", help="for results, summary.csv and a contact sheet"
+    )
+    p.add_argument("--variable", metavar="NAME", help="what to read of files that hold several arrays or contrasts")
+    p.add_argument("--real", action="store_true", help="the images behind the k-space are known to be real")
+    p.add_argument("--retry-failed", action="store_true", help="try again what failed before")
+    p.add_argument("--no-sheet", dest="sheet", action="store_false", help="no picture of all images")
+    p.add_argument("--device", choices=DEVICES, default="auto")
+    where = p.add_mutually_exclusive_group()
+    where.add_argument(
+        "--workers",
+        type=parse_workers,
+        metavar="N",
+        help="processes on this machine, one thread each (one for each GPU)",
+    )
+    where.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster whose workers see the same folders")
+    p.set_defaults(run=batch)
 
 
 def add_recon_options(p: argparse.ArgumentParser) -> None:

@@ -50,6 +50,13 @@ def parse_shape(text: str) -> tuple[int, int]:
     return int(parts[0]), int(parts[1])
 
 
+def parse_workers(text: str) -> int:
+    """``4`` -> 4, from 1 on."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of workers; accepted are 1, 2, ...")
+    return int(text)
+
+
 def parse_loss(text: str) -> dict[str, Any]:
     """``range=1,low=0,high=1.2`` -> {"kind": "range", "weight": 1.0, "low": 0.0, "high": 1.2}."""
     kind, _, rest = text.partition("=")

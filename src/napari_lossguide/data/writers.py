@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import time
 from collections.abc import Callable, Mapping
@@ -14,6 +15,7 @@ import numpy as np
 from napari_lossguide.types import InvalidInput
 
 WINDOWS = os.name == "nt"
+PART = re.compile(r"\.[0-9a-f]{16}\.part")
 PATIENCE = 2.0  # seconds for a scanner to let go of a file
 
 
@@ -74,6 +76,13 @@ def move_over(part: Path, target: Path) -> None:
             if not WINDOWS or time.monotonic() > end:
                 raise
             time.sleep(0.05)
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove what writers that were killed have left in a folder, and in those below; nobody may be writing there."""
+    for part in folder.rglob(".*.part"):
+        if PART.fullmatch(part.name):
+            part.unlink(missing_ok=True)
 
 
 def _plain(name: str, array: np.ndarray | str) -> np.ndarray:

@@ -1,0 +1,139 @@
+"""Pieces of a batch on the workers of a Dask cluster, on this machine or on others (dask.distributed).
+
+A worker reads the slice and writes its result by itself, so that nothing large goes over the wire: workers must see the
+files and the folder under the same paths. A worker that dies loses the piece it was at, which another one takes over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from napari_lossguide.recon.batch import Line, Piece, run_piece
+from napari_lossguide.recon.recipe import Recipe
+from napari_lossguide.types import InvalidInput
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+CONNECT = 10  # seconds to wait for a scheduler
+DEATHS = 3  # of workers that a piece may cost before it is given up
+
+
+def run_on(client: Client, pieces: Sequence[Piece], recipe: Recipe, device: str = "auto") -> Iterator[Line]:
+    """Pieces on a cluster; lines come as they are done, in any order. What is left is cancelled when it is closed.
+
+    Parameters
+    ----------
+    client : connected to the scheduler.
+    pieces : what to do.
+    recipe : of the batch.
+    device : auto, cpu, cuda or mps, of each worker.
+
+    Raises
+    ------
+    InvalidInput
+        If a worker lacks the device or the prior, or cannot write.
+    """
+    from distributed import as_completed
+
+    text = recipe.to_json()
+    futures: dict[Future, Piece] = {
+        client.submit(work, piece, text, device, key=f"lossguide-{piece.key}", pure=False): piece for piece in pieces
+    }
+    try:
+        for future in as_completed(list(futures)):
+            piece = futures.pop(future)
+            yield _line(future, piece)
+    finally:
+        client.cancel(list(futures))
+
+
+def _line(future: Future, piece: Piece) -> Line:
+    """What a worker said; a fault of the program is raised, a death is a line."""
+    from distributed import KilledWorker
+
+    try:
+        line: Line = future.result()
+    except KilledWorker as error:
+        return Line(piece.path, piece.slice, "failed", f"{DEATHS + 1} workers died of it ({error}).")
+    return line
+
+
+def work(piece: Piece, recipe: str, device: str) -> Line:
+    """One piece, in a worker, which keeps the prior open for the next one."""
+    from distributed import get_worker
+
+    from napari_lossguide.recon.diffusion import open_prior
+    from napari_lossguide.recon.methods import method
+    from napari_lossguide.recon.run import choose_device
+
+    worker: Any = get_worker()
+    parsed, chosen = Recipe.from_json(recipe), choose_device(device)
+    if not method(parsed.method).needs_prior:
+        return run_piece(piece, parsed, device)
+    wanted = (parsed.prior, parsed.prior_sha256, device)
+    held = getattr(worker, "lossguide_prior", None)
+    if held is None or held[0] != wanted:
+        held = worker.lossguide_prior = (wanted, open_prior(parsed, chosen))
+    return run_piece(piece, parsed, device, held[1])
+
+
+@contextmanager
+def connected(address: str) -> Iterator[Client]:
+    """A client of a scheduler ("tcp://127.0.0.1:8786").
+
+    Raises
+    ------
+    InvalidInput
+        If distributed is not installed, nobody answers, or there is no worker.
+    """
+    distributed = _distributed()
+    try:
+        client = distributed.Client(address, timeout=CONNECT)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise InvalidInput(
+            f"No Dask scheduler answers at '{address}' ({error}); start one with: dask scheduler"
+        ) from error
+    with client:
+        if not client.scheduler_info(n_workers=-1)["workers"]:
+            raise InvalidInput(
+                f"The scheduler at '{address}' has no workers; start some with: dask worker {address} --nthreads 1"
+            )
+        yield client
+
+
+@contextmanager
+def local_workers(count: int) -> Iterator[Client]:
+    """Worker processes on this machine, each with one thread, and with a GPU of its own where there are GPUs.
+
+    Raises
+    ------
+    InvalidInput
+        If distributed is not installed.
+    """
+    distributed = _distributed()
+    import torch
+
+    gpus = torch.cuda.device_count()
+    workers = {}
+    for index in range(count):
+        env = {"CUDA_VISIBLE_DEVICES": str(index % gpus)} if gpus else {"OMP_NUM_THREADS": "1"}
+        options = {"nthreads": 1, "env": env, "memory_limit": 0, "dashboard": False}
+        workers[index] = {"cls": distributed.Nanny, "options": options}
+    scheduler = {"cls": distributed.Scheduler, "options": {"dashboard": False, "host": "127.0.0.1"}}
+    with (
+        distributed.SpecCluster(scheduler=scheduler, workers=workers, silence_logs=40) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        client.wait_for_workers(count)
+        yield client
+
+
+def _distributed() -> Any:
+    try:
+        import distributed
+    except ImportError as error:
+        raise InvalidInput('Several workers need dask.distributed: pip install "napari-lossguide[cluster]".') from error
+    return distributed

@@ -1,0 +1,123 @@
+"""``lossguide batch`` on Dask workers: those of docs/batch.md, on the loopback interface."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from tests.test_cli import start, tiny_prior, with_sources  # noqa: F401 (a fixture)
+from tests.test_cli_batch import contents, recipe, scans  # noqa: F401 (a fixture)
+
+from napari_lossguide.cli import main
+from napari_lossguide.types import InvalidInput
+
+pytest.importorskip("distributed", reason="without dask.distributed, batches on several workers are not tested")
+pytestmark = pytest.mark.slow
+
+
+def dask(*arguments: str) -> subprocess.Popen[bytes]:
+    env = with_sources() | {"OMP_NUM_THREADS": "1"}
+    return subprocess.Popen([sys.executable, "-m", "dask", *arguments], env=env, stderr=subprocess.DEVNULL)
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
+@pytest.fixture
+def cluster():
+    """Address of a scheduler, and its two workers, each with one thread."""
+    from distributed import Client
+
+    port = free_port()
+    address = f"tcp://127.0.0.1:{port}"
+    with contextlib.ExitStack() as stack:
+
+        def begin(*arguments: str) -> subprocess.Popen[bytes]:
+            process = dask(*arguments)
+            stack.callback(process.wait, 30)
+            stack.callback(process.kill)
+            return process
+
+        begin("scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard")
+        workers = [begin("worker", address, "--nthreads", "1", "--no-nanny", "--no-dashboard") for _ in range(2)]
+        with Client(address, timeout=60) as client:
+            client.wait_for_workers(2, timeout=120)
+        yield address, workers
+
+
+def with_one_thread(argv: list[str]) -> int:
+    process = subprocess.run(
+        [sys.executable, "-m", "napari_lossguide", *argv],
+        env=with_sources() | {"OMP_NUM_THREADS": "1"},
+        timeout=500,
+        check=False,
+    )
+    return process.returncode
+
+
+def test_two_workers_of_a_cluster_give_the_images_of_one_process(tmp_path, recipe, cluster):  # noqa: F811
+    files = scans(tmp_path / "in", 2, 4)
+    address, _ = cluster
+    assert with_one_thread(["batch", recipe, *files, "-o", str(tmp_path / "one")]) == 0
+    assert main(["batch", recipe, *files, "-o", str(tmp_path / "two"), "--scheduler", address]) == 0
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+    assert len(contents(tmp_path / "two")) == 8
+
+
+def test_a_worker_that_dies_is_survived(tmp_path, recipe, cluster):  # noqa: F811
+    files = scans(tmp_path / "in", 4, 15)
+    address, workers = cluster
+    out = tmp_path / "out"
+    process = start(["batch", recipe, *files, "-o", str(out), "--scheduler", address])
+    while len(list(out.rglob("slice_*.npz"))) < 6:
+        assert process.poll() is None
+        time.sleep(0.02)
+    workers[0].send_signal(signal.SIGKILL if os.name != "nt" else signal.SIGTERM)
+    assert process.wait(timeout=300) == 0
+    assert len(list(out.rglob("slice_*.npz"))) == 60
+
+
+def test_workers_here(tmp_path, recipe):  # noqa: F811
+    files = scans(tmp_path / "in", 1, 4)
+    assert main(["batch", recipe, *files, "-o", str(tmp_path / "one"), "--workers", "2"]) == 0
+    with np.load(tmp_path / "one" / "scan0" / "slice_0003.npz") as file:
+        assert '"threads": 1' in str(file["facts"])
+
+
+def test_a_worker_without_the_device_ends_the_batch(tmp_path, cluster):
+    from distributed import Client
+
+    from napari_lossguide.recon.batch import plan
+    from napari_lossguide.recon.cluster import run_on
+    from napari_lossguide.recon.recipe import Recipe
+
+    plain = Recipe.for_method("zero-filled")
+    pieces, _ = plan(scans(tmp_path / "in", 1, 1), tmp_path / "out", plain)
+    with Client(cluster[0]) as client, pytest.raises(InvalidInput, match="nonsense"):
+        list(run_on(client, pieces, plain, device="nonsense"))
+
+
+def test_without_workers(tmp_path, recipe, capsys):  # noqa: F811
+    files = scans(tmp_path / "in", 1, 1)
+    port = free_port()
+    scheduler = dask("scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard")
+    try:
+        address, end = f"tcp://127.0.0.1:{port}", time.monotonic() + 60
+        while time.monotonic() < end:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                break
+        assert main(["batch", recipe, *files, "-o", str(tmp_path / "out"), "--scheduler", address]) == 2
+        assert "has no workers; start some with: dask worker" in capsys.readouterr().err
+    finally:
+        scheduler.kill()
+        scheduler.wait(30)
