@@ -1,57 +1,96 @@
-"""Reading k-space, masks and images from .npy, .npz and fastMRI .h5 files. What a file is, its first bytes say."""
+"""Reading k-space, masks and images. What a file is, its contents say; `data.formats` knows each kind."""
 
 from __future__ import annotations
 
 import os
-import zipfile
-import zlib
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tokenize import TokenError
-from typing import Any, Literal
-from xml.etree import ElementTree
+from typing import Any
 
 import numpy as np
 
+from napari_lossguide.data.formats.array_file import read_array
+from napari_lossguide.data.formats.base import ArrayFormat, Entry, Format, Loaded, opening
+from napari_lossguide.data.formats.fastmri import REFERENCES
+from napari_lossguide.data.formats.registry import format_of
 from napari_lossguide.data.kdata import KData, as_mask
 from napari_lossguide.data.origin import Origin
 from napari_lossguide.data.phantoms import simulate
 from napari_lossguide.types import InvalidInput
 
-FileKind = Literal["npy", "npz", "h5"]
-
-_SIGNATURES: dict[bytes, FileKind] = {b"\x93NUMPY": "npy", b"PK\x03\x04": "npz", b"\x89HDF\r\n\x1a\n": "h5"}
-_REFERENCES = ("reconstruction_rss", "reconstruction_esc")
-_SIMULATED = ("simulated", "real", "reference")  # what `KData.arrays` says of a simulation
-_KSPACE_NAMES = ("kspace", "images", "mask", "maps", "spacing", "pixel_mm", "ismrmrd_header", *_SIMULATED, *_REFERENCES)
-_IMAGE_NAMES = ("image", "mean", "images", *_REFERENCES)
-# What NumPy, zipfile and h5py raise on damaged files.
-_DAMAGED = (
-    OSError,
-    ValueError,
-    TypeError,
-    EOFError,
-    KeyError,
-    RuntimeError,
-    OverflowError,
-    TokenError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
+_IMAGE_NAMES = ("image", "mean", "images", *REFERENCES)
 
 
 @dataclass(frozen=True)
-class _Contents:
-    """Some arrays of a file, by name, and the names of all."""
+class Scan:
+    """K-space, or images to simulate it from, in a file: nothing of it is in memory until it is asked for.
 
-    kind: FileKind
-    arrays: Mapping[str, np.ndarray]
-    names: tuple[str, ...]
+    Attributes
+    ----------
+    path : of the file.
+    form : its format.
+    entry : name of the array, contrast or repetition.
+    real : the k-space is a simulation of an image known to be real-valued.
+    n_slices : how many there are.
+    origin : how to get it again.
+    """
+
+    path: Path
+    form: Format
+    entry: str
+    real: bool
+    n_slices: int
+    origin: Origin
+
+    def slice(self, index: int) -> KData:
+        """Read one slice; where the file has no mask, the acquired points are those of this slice.
+
+        Raises
+        ------
+        InvalidInput
+            If there is no such slice, or it cannot be read.
+        """
+        if not 0 <= index < self.n_slices:
+            raise InvalidInput(f"Slice {index} is not in {self.path}; it has slices 0 to {self.n_slices - 1}.")
+        return replace(self._load(slice(index, index + 1)), origin=self.origin.select(index))
+
+    def read(self) -> KData:
+        """Read all slices."""
+        return replace(self._load(slice(None)), origin=self.origin)
+
+    def _load(self, slices: slice) -> KData:
+        with opening(self.path):
+            loaded = self.form.load(self.path, self.entry, slices)
+        return _kdata(loaded, self.path, self.real)
+
+
+def open_scan(path: str | os.PathLike[str], *, real: bool = False, variable: str | None = None) -> Scan:
+    """Look at a file without reading its data; parameters and errors as `read`."""
+    form = format_of(path)
+    path_ = Path(path)
+    with opening(path):
+        name = form.choose(path_, variable)
+        sizes = {entry.name: entry.shape[0] for entry in form.entries(path_)}
+    given = {name: value for name, value in {"real": real, "variable": variable}.items() if value}
+    return Scan(path_, form, name, real, sizes.get(name, 1), Origin.of_file(path, **given))
+
+
+def entries(path: str | os.PathLike[str]) -> tuple[Entry, ...]:
+    """What can be read from a file, for a person to choose from; only headers are looked at.
+
+    Raises
+    ------
+    InvalidInput
+        If the file is missing, damaged or of no known kind.
+    """
+    form = format_of(path)
+    with opening(path):
+        return form.entries(Path(path))
 
 
 def read(path: str | os.PathLike[str], *, real: bool = False, variable: str | None = None) -> KData:
-    """Read an acquisition, or an image to simulate one from.
+    """Read an acquisition, or images to simulate one from.
 
     Parameters
     ----------
@@ -59,7 +98,7 @@ def read(path: str | os.PathLike[str], *, real: bool = False, variable: str | No
         (slice, ny, nx), from which one coil is simulated; fastMRI .h5 (a 3-D `kspace` is (slice, ny, nx) there). What
         `KData.arrays` wrote to an .npz is read whole.
     real : the k-space is a simulation of an image known to be real-valued
-    variable : name of the array to read instead of `kspace` or `images`: k-space if complex, an image if real
+    variable : name of the array to read instead of `kspace` or `images`: k-space if complex, images if real
 
     Returns
     -------
@@ -72,34 +111,23 @@ def read(path: str | os.PathLike[str], *, real: bool = False, variable: str | No
     InvalidInput
         If the file is missing, damaged or of another kind, or holds no usable array.
     """
-    kdata = _read(path, real, variable)
-    given = {"real": real, "variable": variable}
-    return replace(kdata, origin=Origin.of_file(path, **{name: value for name, value in given.items() if value}))
+    form = format_of(path)
+    with opening(path):
+        name = form.choose(Path(path), variable)
+        loaded = form.load(Path(path), name, slice(None))
+    given = {name: value for name, value in {"real": real, "variable": variable}.items() if value}
+    return replace(_kdata(loaded, path, real), origin=Origin.of_file(path, **given))
 
 
-def _read(path: str | os.PathLike[str], real: bool, variable: str | None) -> KData:
-    contents = _load(path, (variable,) if variable else ("kspace", "images"), _KSPACE_NAMES)
-    chosen = _first(contents, (variable,) if variable else ("kspace", "images"), path)
-    array = contents.arrays[chosen]
-    fields: dict[str, Any] = {"spacing": _spacing(contents, path), "name": Path(path).stem, "source": str(path)}
-    if chosen == "images" or (variable not in (None, "kspace") and not np.iscomplexobj(array)):
-        if real and np.iscomplexobj(array):
-            raise InvalidInput(f"The images in {path} are complex ({array.dtype}), but `real` says otherwise.")
-        return simulate(_unit_range(array), **fields)
-    if chosen == "kspace" and contents.kind == "npz":
-        fields |= _simulation(contents.arrays)
-    if real:
-        fields |= {"real": True, "simulated": True}
-    if contents.kind == "h5":
-        return _from_fastmri(array, contents.arrays, fields)
-    return KData.from_array(array, contents.arrays.get("mask"), maps=contents.arrays.get("maps"), **fields)
-
-
-def _simulation(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """What `KData.arrays` wrote of a simulation; nothing of any other file."""
-    if not np.any(arrays.get("simulated", False)):
-        return {}
-    return {"simulated": True, "real": bool(np.any(arrays.get("real", False))), "reference": arrays.get("reference")}
+def _kdata(loaded: Loaded, path: str | os.PathLike[str], real: bool) -> KData:
+    fields: dict[str, Any] = {"spacing": loaded.spacing, "name": Path(path).stem, "source": str(path)}
+    if loaded.kind == "images":
+        if real and np.iscomplexobj(loaded.array):
+            raise InvalidInput(f"The images in {path} are complex ({loaded.array.dtype}), but `real` says otherwise.")
+        return simulate(_unit_range(loaded.array), **fields)
+    fields |= {"maps": loaded.maps, "reference": loaded.reference, "noise_std": loaded.noise_std}
+    fields |= {"simulated": loaded.simulated or real, "real": loaded.real or real}
+    return KData.from_array(loaded.array, loaded.mask, **fields)
 
 
 def read_mask(path: str | os.PathLike[str], shape: tuple[int, int], *, what: str = "mask") -> np.ndarray:
@@ -114,9 +142,8 @@ def read_mask(path: str | os.PathLike[str], shape: tuple[int, int], *, what: str
     InvalidInput
         If the file cannot be read or its mask is empty or has another shape than `shape` (ny, nx).
     """
-    names = tuple(dict.fromkeys((what, "mask", "acquired")))
-    contents = _load(path, names)
-    return as_mask(contents.arrays[_first(contents, names, path)], shape, f"The {what} in {path}")
+    array = _array(path, tuple(dict.fromkeys((what, "mask", "acquired"))), what)
+    return as_mask(array, shape, f"The {what} in {path}")
 
 
 def read_noise(path: str | os.PathLike[str]) -> np.ndarray:
@@ -131,8 +158,7 @@ def read_noise(path: str | os.PathLike[str]) -> np.ndarray:
     InvalidInput
         If the file cannot be read or holds no such array.
     """
-    contents = _load(path, ("noise", "kspace"))
-    return contents.arrays[_first(contents, ("noise", "kspace"), path)]
+    return _array(path, ("noise", "kspace"), "noise")
 
 
 def read_image(path: str | os.PathLike[str]) -> np.ndarray:
@@ -148,8 +174,7 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
     InvalidInput
         If the file cannot be read or holds no image.
     """
-    contents = _load(path, _IMAGE_NAMES)
-    image = contents.arrays[_first(contents, _IMAGE_NAMES, path)]
+    image = _array(path, _IMAGE_NAMES, "image")
     if image.dtype.kind not in "buifc" or image.ndim not in (2, 3) or image.size == 0:
         raise InvalidInput(
             f"The image in {path} has shape {image.shape} and type {image.dtype}; "
@@ -161,109 +186,17 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
     return image.reshape(-1, *image.shape[-2:])
 
 
-def _load(path: str | os.PathLike[str], preferred: tuple[str, ...], others: tuple[str, ...] = ()) -> _Contents:
-    """Load the arrays of these names; if none of the preferred is there and the file has only one array, that one."""
-    try:
-        kind = _sniff(Path(path))
-        if kind == "npy":
-            return _Contents(kind, {preferred[0]: np.load(path, allow_pickle=False)}, preferred[:1])
-        return _load_npz(path, preferred, others) if kind == "npz" else _load_h5(path, preferred, others)
-    except InvalidInput:
-        raise
-    except MemoryError as error:
-        raise InvalidInput(f"{path} needs more memory than there is ({error}).") from error
-    except _DAMAGED as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise InvalidInput(f"{path} could not be read; it is damaged or incomplete ({reason}).") from error
-
-
-def _sniff(path: Path) -> FileKind:
-    accepted = "accepted are .npy, .npz and fastMRI .h5 files"
-    if path.is_dir():
-        raise InvalidInput(f"{path} is a folder; {accepted}.")
-    if not path.exists():
-        raise InvalidInput(f"{path} does not exist; {accepted}.")
-    with open(path, "rb") as file:
-        start = file.read(8)
-    for signature, kind in _SIGNATURES.items():
-        if start.startswith(signature):
-            return kind
-    raise InvalidInput(f"{path} is of another kind; {accepted}.")
-
-
-def _load_npz(path: str | os.PathLike[str], preferred: tuple[str, ...], others: tuple[str, ...]) -> _Contents:
-    with np.load(path, allow_pickle=False) as file:
-        names = tuple(file.files)
-        wanted = _wanted(names, preferred, others)
-        return _Contents("npz", {name: np.asarray(file[name]) for name in wanted}, names)
-
-
-def _load_h5(path: str | os.PathLike[str], preferred: tuple[str, ...], others: tuple[str, ...]) -> _Contents:
-    import h5py
-
-    with h5py.File(path, "r") as file:
-        names = tuple(str(name) for name, item in file.items() if isinstance(item, h5py.Dataset))
-        wanted = _wanted(names, preferred, others)
-        return _Contents("h5", {name: np.asarray(file[name][()]) for name in wanted}, names)
-
-
-def _wanted(names: tuple[str, ...], preferred: tuple[str, ...], others: tuple[str, ...]) -> set[str]:
-    found = set(names) & set(preferred)
-    if not found and len(names) == 1:
-        return set(names)
-    return found | (set(names) & set(others))
-
-
-def _first(contents: _Contents, preferred: tuple[str, ...], path: str | os.PathLike[str]) -> str:
-    for name in (*preferred, *(contents.names if len(contents.names) == 1 else ())):
-        if name in contents.arrays:
-            return name
-    listed = ", ".join(contents.names) or "none"
-    raise InvalidInput(f"{path} holds no array named {' or '.join(preferred)}; its arrays are: {listed}.")
+def _array(path: str | os.PathLike[str], preferred: Sequence[str], what: str) -> np.ndarray:
+    """The first of these arrays that a file of named arrays has, or the images of another file."""
+    form = format_of(path)
+    with opening(path):
+        if isinstance(form, ArrayFormat):
+            return read_array(form, Path(path), preferred)
+        loaded = form.load(Path(path), form.choose(Path(path), None), slice(None))
+    if what == "image" and loaded.kind == "kspace":
+        raise InvalidInput(f"{path} holds k-space, no image to compare with.")
+    return loaded.array
 
 
 def _unit_range(image: np.ndarray) -> np.ndarray:
     return image / np.float32(255) if image.dtype == np.uint8 else image
-
-
-def _spacing(contents: _Contents, path: str | os.PathLike[str]) -> tuple[float, ...]:
-    """(slice, y, x) in mm; 1 where the file does not say."""
-    arrays = contents.arrays
-    if "ismrmrd_header" in arrays:
-        return _header_spacing(arrays["ismrmrd_header"], path)
-    values = arrays.get("spacing", arrays.get("pixel_mm"))
-    if values is None:
-        return (1.0, 1.0, 1.0)
-    if values.dtype.kind not in "uif" or values.size not in (1, 2, 3):
-        raise InvalidInput(f"The pixel size in {path} is {values!r}; accepted are one to three numbers in mm.")
-    mm = tuple(float(value) for value in values.ravel())
-    return {1: (1.0, *mm, *mm), 2: (1.0, *mm), 3: mm}[len(mm)]
-
-
-def _header_spacing(header: np.ndarray, path: str | os.PathLike[str]) -> tuple[float, float, float]:
-    """Voxel of the encoded space: fastMRI's rows are ISMRMRD's x, the readout, and its columns are y."""
-    try:
-        space = ElementTree.fromstring(header.item()).find(".//{*}encodedSpace")
-        if space is None:
-            return (1.0, 1.0, 1.0)
-        x, y, z = (
-            float(space.findtext(f"{{*}}fieldOfView_mm/{{*}}{axis}", ""))
-            / float(space.findtext(f"{{*}}matrixSize/{{*}}{axis}", ""))
-            for axis in "xyz"
-        )
-    except (ElementTree.ParseError, TypeError, ValueError, ZeroDivisionError) as error:
-        raise InvalidInput(f"The ismrmrd_header in {path} is damaged: it gives no voxel size ({error}).") from error
-    return z, x, y
-
-
-def _from_fastmri(kspace: np.ndarray, arrays: Mapping[str, np.ndarray], fields: dict[str, Any]) -> KData:
-    if kspace.ndim == 3:
-        kspace = kspace[:, None]
-    reference = next(
-        (arrays[key] for key in _REFERENCES if key in arrays and arrays[key].shape == _images_shape(kspace)), None
-    )
-    return KData.from_array(kspace, arrays.get("mask"), reference=reference, **fields)
-
-
-def _images_shape(kspace: np.ndarray) -> tuple[int, ...]:
-    return (*kspace.shape[:1], *kspace.shape[-2:])

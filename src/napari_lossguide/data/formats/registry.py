@@ -1,0 +1,47 @@
+"""The file formats that are read. The first that recognises a file reads it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from napari_lossguide.data.formats.base import HEAD, Format, opening
+from napari_lossguide.data.formats.fastmri import FastMRI
+from napari_lossguide.data.formats.numpy_files import Npy, Npz
+from napari_lossguide.types import InvalidInput
+
+FORMATS: tuple[Format, ...] = (
+    Npy(),
+    Npz(),
+    FastMRI(),
+)
+
+
+def accepted() -> str:
+    """A clause for messages: what can be read."""
+    *most, last = (form.name for form in FORMATS)
+    return f"accepted are {', '.join(most)} and {last} files"
+
+
+def format_of(path: str | os.PathLike[str]) -> Format:
+    """The format of a file; what it is, its contents say.
+
+    Raises
+    ------
+    InvalidInput
+        If the file is missing or unreadable, or no format recognises it.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InvalidInput(f"{path} does not exist; {accepted()}.")
+    with opening(path):
+        head = b"" if path.is_dir() else _head(path)
+        for form in FORMATS:
+            if form.recognises(path, head):
+                return form
+    raise InvalidInput(f"{path} is {'a folder' if path.is_dir() else 'of another kind'}; {accepted()}.")
+
+
+def _head(path: Path) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(HEAD)
