@@ -43,7 +43,7 @@ class Scan:
     n_slices: int
     origin: Origin
 
-    def slice(self, index: int) -> KData:
+    def read_slice(self, index: int) -> KData:
         """Read one slice; where the file has no mask, the acquired points are those of this slice.
 
         Raises

@@ -51,9 +51,11 @@ def array_entry(name: str, shape: tuple[int, ...], dtype: np.dtype) -> Entry | N
     return Entry(name, kind, (1,) * (axes - len(shape)) + shape, str(dtype))
 
 
-def with_slices(array: np.ndarray, kind: Kind) -> np.ndarray:
-    """(slice, coil, ny, nx) or (slice, ny, nx), where an array has fewer axes."""
-    return array[(None,) * (AXES[kind] - array.ndim)] if 2 <= array.ndim < AXES[kind] else array
+def stacked(array: np.ndarray, kind: Kind, slices: slice) -> np.ndarray:
+    """Slices of an array as (slice, coil, ny, nx) or (slice, ny, nx), where it has fewer axes."""
+    if array.ndim < 2:
+        return array  # what is wrong with it is said where it is used
+    return array[(None,) * (AXES[kind] - array.ndim)][slices]
 
 
 def beside(arrays: Mapping[str, np.ndarray], slices: slice, path: Path) -> dict[str, object]:
@@ -85,4 +87,4 @@ def load_plain(form: ArrayFormat, path: Path, name: str, slices: slice) -> Loade
     array = arrays[name]
     kind = kind_of(name, array.dtype)
     own = {"spacing": spacing_of(arrays, path)} if kind == "images" else beside(arrays, slices, path)
-    return Loaded(kind, with_slices(array, kind)[slices], **own)  # type: ignore[arg-type]
+    return Loaded(kind, stacked(array, kind, slices), **own)  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -157,7 +158,7 @@ def choose_entry(entries: Sequence[Entry], path: Path, variable: str | None) -> 
 
 
 @contextmanager
-def opening(path: Path | str) -> Iterator[None]:
+def opening(path: str | os.PathLike[str]) -> Iterator[None]:
     """Turn what libraries raise on a damaged file into one sentence that names it.
 
     Raises

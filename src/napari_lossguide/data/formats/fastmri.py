@@ -67,6 +67,8 @@ class FastMRI:
             kind = kind_of(name, dataset.dtype)
             array = np.asarray(dataset[slices] if len(size) == dataset.ndim > 2 or dataset.ndim == 3 else dataset[()])
             arrays = {key: np.asarray(file[key][()]) for key in _BESIDE if key in file}
+            if "maps" in arrays and arrays["maps"].ndim == 4:
+                arrays["maps"] = arrays["maps"][slices]
             spacing = (
                 _header_spacing(file["ismrmrd_header"][()], path)
                 if "ismrmrd_header" in file

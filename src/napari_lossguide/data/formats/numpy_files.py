@@ -16,7 +16,7 @@ Header = tuple[tuple[int, ...], np.dtype]
 class Npy:
     """One array without a name: it is called what the person calls it, else `kspace`."""
 
-    name = "NumPy .npy"
+    name = ".npy"
     suffixes: tuple[str, ...] = (".npy",)
 
     def recognises(self, path: Path, head: bytes) -> bool:
@@ -59,7 +59,7 @@ class _Mapped(Npy):
 class Npz:
     """Arrays with names."""
 
-    name = "NumPy .npz"
+    name = ".npz"
     suffixes: tuple[str, ...] = (".npz",)
 
     def recognises(self, path: Path, head: bytes) -> bool:
