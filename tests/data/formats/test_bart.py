@@ -10,7 +10,6 @@ from PIL import Image
 
 from napari_lossguide.data.formats.bart import write_cfl
 from napari_lossguide.data.fourier import fft2c, ifft2c
-from napari_lossguide.data.phantoms import shepp_logan
 from napari_lossguide.data.readers import entries, open_scan, read
 from napari_lossguide.types import InvalidInput
 

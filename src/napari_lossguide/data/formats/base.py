@@ -180,12 +180,13 @@ def opening(path: str | os.PathLike[str], *more: type[Exception]) -> Iterator[No
     InvalidInput
         In the place of any such error.
     """
+    errors: tuple[type[Exception], ...] = (*_DAMAGED, *more)
     try:
         yield
     except InvalidInput:
         raise
     except MemoryError as error:
         raise InvalidInput(f"{path} needs more memory than there is ({error}).") from error
-    except (*_DAMAGED, *more) as error:
+    except errors as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise InvalidInput(f"{path} could not be read; it is damaged or incomplete ({reason}).") from error

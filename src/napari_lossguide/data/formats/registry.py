@@ -8,12 +8,14 @@ from pathlib import Path
 from napari_lossguide.data.formats.bart import Bart, header_of
 from napari_lossguide.data.formats.base import HEAD, Format, opening
 from napari_lossguide.data.formats.fastmri import FastMRI
+from napari_lossguide.data.formats.matlab import Matlab
 from napari_lossguide.data.formats.numpy_files import Npy, Npz
 from napari_lossguide.types import InvalidInput
 
 FORMATS: tuple[Format, ...] = (
     Npy(),
     Npz(),
+    Matlab(),
     FastMRI(),
     Bart(),
 )
