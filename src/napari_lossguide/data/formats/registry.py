@@ -9,6 +9,7 @@ from napari_lossguide.data.formats.bart import Bart, header_of
 from napari_lossguide.data.formats.base import HEAD, Format, opening
 from napari_lossguide.data.formats.fastmri import FastMRI
 from napari_lossguide.data.formats.matlab import Matlab
+from napari_lossguide.data.formats.nifti import Nifti
 from napari_lossguide.data.formats.numpy_files import Npy, Npz
 from napari_lossguide.types import InvalidInput
 
@@ -17,6 +18,7 @@ FORMATS: tuple[Format, ...] = (
     Npz(),
     Matlab(),
     FastMRI(),
+    Nifti(),
     Bart(),
 )
 
