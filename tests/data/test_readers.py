@@ -134,7 +134,7 @@ class TestBadFiles:
     def test_missing_folder_and_unknown(self, tmp_path):
         with pytest.raises(InvalidInput, match=r"a\.npy does not exist"):
             read(tmp_path / "a.npy")
-        with pytest.raises(InvalidInput, match=r"is a folder; accepted are \.npy, \.npz and fastMRI \.h5"):
+        with pytest.raises(InvalidInput, match=r"is a folder; accepted are \.npy, \.npz, .* and .* files"):
             read(tmp_path)
         for content in (b"", b"hello, this is no k-space"):
             (tmp_path / "a.npy").write_bytes(content)

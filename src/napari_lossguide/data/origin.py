@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -22,7 +22,7 @@ class Origin:
         pixels that no file holds.
     name : absolute path of the file, name of the function, or what the image was called.
     parameters : further arguments of the reader or of the function; of an image the settings of its simulation.
-    sha256 : of the file's bytes; empty for the other kinds.
+    sha256 : of the file's bytes, of several files one after the other; empty for the other kinds.
     slice : the one slice that was taken, from 0; None for all.
     kept : bool (ny, nx), points that were kept of those acquired; None for all.
     """
@@ -35,11 +35,14 @@ class Origin:
     kept: np.ndarray | None = None
 
     @classmethod
-    def of_file(cls, path: str | os.PathLike[str], **parameters: Any) -> Origin:
-        """A file as it is now."""
-        with open(path, "rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        return cls("file", str(Path(path).resolve()), parameters, sha256)
+    def of_file(cls, path: str | os.PathLike[str], files: Sequence[Path] = (), **parameters: Any) -> Origin:
+        """A file as it is now, or what several files at `path` hold together, in the order of `files`."""
+        digest = hashlib.sha256()
+        for part in files or (path,):
+            with open(part, "rb") as file:
+                while block := file.read(1 << 20):
+                    digest.update(block)
+        return cls("file", str(Path(path).resolve()), parameters, digest.hexdigest())
 
     def select(self, index: int) -> Origin:
         """What is left when one slice is taken; of one slice, slice 0 is the same."""

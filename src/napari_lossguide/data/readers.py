@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from napari_lossguide.data.formats.array_file import read_array
-from napari_lossguide.data.formats.base import ArrayFormat, Entry, Format, Loaded, opening
+from napari_lossguide.data.formats.base import ArrayFormat, Entry, Format, Loaded, ManyFiles, opening
 from napari_lossguide.data.formats.fastmri import REFERENCES
 from napari_lossguide.data.formats.registry import format_of
 from napari_lossguide.data.kdata import KData, as_mask
@@ -72,8 +72,8 @@ def open_scan(path: str | os.PathLike[str], *, real: bool = False, variable: str
     with opening(path):
         name = form.choose(path_, variable)
         sizes = {entry.name: entry.shape[0] for entry in form.entries(path_)}
-    given = {name: value for name, value in {"real": real, "variable": variable}.items() if value}
-    return Scan(path_, form, name, real, sizes.get(name, 1), Origin.of_file(path, **given))
+        origin = _origin(form, path_, name, real=real, variable=variable)
+    return Scan(path_, form, name, real, sizes.get(name, 1), origin)
 
 
 def entries(path: str | os.PathLike[str]) -> tuple[Entry, ...]:
@@ -115,8 +115,13 @@ def read(path: str | os.PathLike[str], *, real: bool = False, variable: str | No
     with opening(path):
         name = form.choose(Path(path), variable)
         loaded = form.load(Path(path), name, slice(None))
-    given = {name: value for name, value in {"real": real, "variable": variable}.items() if value}
-    return replace(_kdata(loaded, path, real), origin=Origin.of_file(path, **given))
+        origin = _origin(form, Path(path), name, real=real, variable=variable)
+    return replace(_kdata(loaded, path, real), origin=origin)
+
+
+def _origin(form: Format, path: Path, entry: str, **given: Any) -> Origin:
+    files = form.files(path, entry) if isinstance(form, ManyFiles) else ()
+    return Origin.of_file(path, files, **{name: value for name, value in given.items() if value})
 
 
 def _kdata(loaded: Loaded, path: str | os.PathLike[str], real: bool) -> KData:

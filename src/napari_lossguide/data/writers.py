@@ -93,23 +93,45 @@ def _plain(name: str, array: np.ndarray | str) -> np.ndarray:
 
 
 def _replace(path: str | os.PathLike[str], write: Callable[[BinaryIO], object]) -> Path:
-    """Write to a new file in the same folder and rename it over the target: a rename cannot stop half-way."""
-    target = Path(path).resolve()
-    part = target.with_name(f".{secrets.token_hex(8)}.part")  # short: the target's name may be as long as names can be
+    replace_files({Path(path): write})
+    return Path(path)
+
+
+def replace_files(writes: Mapping[Path, Callable[[BinaryIO], object]]) -> None:
+    """Write files that belong together: to new files in the same folder, which are renamed once all are whole.
+
+    A rename cannot stop half-way. The last file is renamed last: what says that the others are there comes last.
+
+    Parameters
+    ----------
+    writes : file to write or replace -> what writes its content to an open file
+
+    Raises
+    ------
+    InvalidInput
+        If one of them cannot be written.
+    """
+    parts: dict[Path, Path] = {}
+    path = Path()
     try:
         try:
-            with open(part, "xb") as file:
-                write(file)
-                file.flush()
-                # Some file systems only notice here that the disk is full.
-                os.fsync(file.fileno())
-            move_over(part, target)
+            for path, write in writes.items():
+                # The part's name is short: the target's may be as long as names can be.
+                part = path.resolve().with_name(f".{secrets.token_hex(8)}.part")
+                parts[path] = part
+                with open(part, "xb") as file:
+                    write(file)
+                    file.flush()
+                    # Some file systems only notice here that the disk is full.
+                    os.fsync(file.fileno())
+            for path, part in parts.items():
+                move_over(part, path.resolve())
         finally:
-            part.unlink(missing_ok=True)
+            for part in parts.values():
+                part.unlink(missing_ok=True)
     except OSError as error:
         # NumPy reports a short write without the system's reason.
         reason = error.strerror or f"the disk may be full ({error})"
-        if isinstance(error, PermissionError) and target.is_file():
+        if isinstance(error, PermissionError) and path.is_file():
             reason += "; another program may have it open"
         raise InvalidInput(f"{path} could not be written: {reason}.") from error
-    return Path(path)

@@ -135,6 +135,15 @@ class ArrayFormat(Format, Protocol):
         ...
 
 
+@runtime_checkable
+class ManyFiles(Format, Protocol):
+    """A format that keeps what is read in several files."""
+
+    def files(self, path: Path, name: str) -> tuple[Path, ...]:
+        """The files of an entry, in a fixed order; what they hold together is its checksum."""
+        ...
+
+
 HEAD = 4096  # bytes that `recognises` is given
 
 
@@ -158,20 +167,26 @@ def choose_entry(entries: Sequence[Entry], path: Path, variable: str | None) -> 
 
 
 @contextmanager
-def opening(path: str | os.PathLike[str]) -> Iterator[None]:
+def opening(path: str | os.PathLike[str], *more: type[Exception]) -> Iterator[None]:
     """Turn what libraries raise on a damaged file into one sentence that names it.
+
+    Parameters
+    ----------
+    path : of the file
+    more : errors of the library that reads it, beside those of NumPy, zipfile and h5py
 
     Raises
     ------
     InvalidInput
         In the place of any such error.
     """
+    errors: tuple[type[Exception], ...] = (*_DAMAGED, *more)
     try:
         yield
     except InvalidInput:
         raise
     except MemoryError as error:
         raise InvalidInput(f"{path} needs more memory than there is ({error}).") from error
-    except _DAMAGED as error:
+    except errors as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise InvalidInput(f"{path} could not be read; it is damaged or incomplete ({reason}).") from error

@@ -5,15 +5,21 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from napari_lossguide.data.formats.bart import Bart, header_of
 from napari_lossguide.data.formats.base import HEAD, Format, opening
 from napari_lossguide.data.formats.fastmri import FastMRI
+from napari_lossguide.data.formats.matlab import Matlab
+from napari_lossguide.data.formats.nifti import Nifti
 from napari_lossguide.data.formats.numpy_files import Npy, Npz
 from napari_lossguide.types import InvalidInput
 
 FORMATS: tuple[Format, ...] = (
     Npy(),
     Npz(),
+    Matlab(),
     FastMRI(),
+    Nifti(),
+    Bart(),
 )
 
 
@@ -32,6 +38,8 @@ def format_of(path: str | os.PathLike[str]) -> Format:
         If the file is missing or unreadable, or no format recognises it.
     """
     path = Path(path)
+    if not path.exists() and header_of(path).exists():
+        path = header_of(path)  # BART's programs are given names without a suffix
     if not path.exists():
         raise InvalidInput(f"{path} does not exist; {accepted()}.")
     with opening(path):
