@@ -57,8 +57,9 @@ class Nifti:
             _, ny, _, *more = shape = _shape(image, path)
             volume = int(name.removeprefix("volume ")) if more else 0
             stored = len(image.shape)
-            wanted = (slice(None), slice(None), slices, *np.unravel_index(volume, more or (1,), order="F"))
-            voxels = np.asarray(image.dataobj[tuple(w if isinstance(w, slice) else int(w) for w in wanted[:stored])])
+            further = [int(i) for i in np.unravel_index(volume, more or (1,), order="F")]
+            wanted = (slice(None), slice(None), slices, *further)
+            voxels = np.asarray(image.dataobj[wanted[:stored]])
             if slices == slice(None):
                 while image.dataobj.file_like.read(1 << 20):  # a zipped file's checksum stands at its end
                     pass
