@@ -36,6 +36,9 @@ class SweepTable(QTableWidget):
 
     def __init__(self) -> None:
         super().__init__(0, 0)
+        self._fit_soon = QTimer(self)
+        self._fit_soon.setSingleShot(True)
+        self._fit_soon.timeout.connect(self._fit)
         self._aspect = 1.0
         self.setItemDelegate(CellDelegate(self))
         self.setAccessibleName("Cells of the sweep")
@@ -66,7 +69,7 @@ class SweepTable(QTableWidget):
                 item(place).setToolTip(axis.caption(place))
         self.setCurrentCell(0, 0)
         self._fit()
-        QTimer.singleShot(0, self, self._fit)  # the headers have their width now
+        self._fit_soon.start()  # the headers have their width then
 
     def write(
         self, row: int, column: int, text: str, tip: str, *, best: bool = False, part: float | None = None

@@ -273,7 +273,11 @@ class Job(QObject):
         self._timer = QTimer(self)
         self._timer.setInterval(max(1, round(500 / rate)))
         self._picture_next = False
-        self._no_picture_before = 0.0  # seconds, of the monotonic clock
+        self._fetched = self._no_picture_before = 0.0  # seconds, of the monotonic clock
+        self._painted = QTimer(self)
+        self._painted.setSingleShot(True)
+        self._painted.setInterval(PAINTED)
+        self._painted.timeout.connect(self._drawn)
         self._timer.timeout.connect(self._tick)
 
     def start(self) -> None:
@@ -302,14 +306,14 @@ class Job(QObject):
         elif time.monotonic() >= self._no_picture_before:
             begun = time.monotonic()
             if self._fetch_picture():
-                self._no_picture_before = math.inf
-                QTimer.singleShot(PAINTED, self, partial(self._drawn, begun))
+                self._no_picture_before, self._fetched = math.inf, begun
+                self._painted.start()
         self._picture_next = not self._picture_next
 
-    def _drawn(self, begun: float) -> None:
+    def _drawn(self) -> None:
         """How late the event loop comes to this is what the picture has cost, its painting too."""
         now = time.monotonic()
-        cost = max(now - begun - PAINTED / 1000, 0.0)
+        cost = max(now - self._fetched - PAINTED / 1000, 0.0)
         self._no_picture_before = now + cost * (1 - SHARE) / SHARE
 
     def _fetch_points(self) -> None:
