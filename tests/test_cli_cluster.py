@@ -50,7 +50,7 @@ def cluster():
 
         begin("scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard")
         workers = [begin("worker", address, "--nthreads", "1", "--no-nanny", "--no-dashboard") for _ in range(2)]
-        with Client(address, timeout=60) as client:
+        with Client(address, timeout=60, set_as_default=False) as client:
             client.wait_for_workers(2, timeout=120)
         yield address, workers
 
@@ -103,7 +103,7 @@ def test_a_worker_without_the_device_ends_the_batch(tmp_path, cluster):
 
     plain = Recipe.for_method("zero-filled")
     pieces, _ = plan(scans(tmp_path / "in", 1, 1), tmp_path / "out", plain)
-    with Client(cluster[0]) as client, pytest.raises(InvalidInput, match="nonsense"):
+    with Client(cluster[0], set_as_default=False) as client, pytest.raises(InvalidInput, match="nonsense"):
         list(run_on(client, pieces, plain, device="nonsense"))
 
 
@@ -121,3 +121,15 @@ def test_without_workers(tmp_path, recipe, capsys):  # noqa: F811
     finally:
         scheduler.kill()
         scheduler.wait(30)
+
+
+def test_lazy_layers_are_never_computed_on_the_cluster(tmp_path, recipe, capsys, cluster):  # noqa: F811
+    import dask.base
+    from distributed import default_client
+
+    files = scans(tmp_path / "in", 1, 1)
+    for address, code in (("tcp://127.0.0.1:1", 2), (cluster[0], 0)):
+        assert main(["batch", recipe, *files, "-o", str(tmp_path / "out"), "--scheduler", address]) == code
+        with pytest.raises(ValueError, match="No client"):
+            default_client()
+        assert dask.base.get_scheduler() is None

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from distributed import Client, Future
 
 CONNECT = 10  # seconds to wait for a scheduler
+# No client here becomes Dask's own default: napari computes its lazy layers with that, and would wait for the cluster.
 DEATHS = 3  # of workers that a piece may cost before it is given up
 
 
@@ -91,7 +92,7 @@ def connected(address: str) -> Iterator[Client]:
     """
     distributed = _distributed()
     try:
-        client = distributed.Client(address, timeout=CONNECT)
+        client = distributed.Client(address, timeout=CONNECT, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         raise InvalidInput(
             f"No Dask scheduler answers at '{address}' ({error}); start one with: dask scheduler"
@@ -125,7 +126,7 @@ def local_workers(count: int) -> Iterator[Client]:
     scheduler = {"cls": distributed.Scheduler, "options": {"dashboard": False, "host": "127.0.0.1"}}
     with (
         distributed.SpecCluster(scheduler=scheduler, workers=workers, silence_logs=40) as cluster,
-        distributed.Client(cluster) as client,
+        distributed.Client(cluster, set_as_default=False) as client,
     ):
         client.wait_for_workers(count)
         yield client
