@@ -44,7 +44,7 @@ def run_on(client: Client, pieces: Sequence[Piece], recipe: Recipe, device: str 
         client.submit(work, piece, text, device, key=f"lossguide-{piece.key}", pure=False): piece for piece in pieces
     }
     try:
-        for future in as_completed(list(futures)):
+        for future in as_completed(list(futures), loop=client.loop):
             piece = futures.pop(future)
             yield _line(future, piece)
     finally:
