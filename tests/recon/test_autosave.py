@@ -12,10 +12,13 @@ import numpy as np
 import pytest
 
 import napari_lossguide
-from napari_lossguide.recon import autosave
-from napari_lossguide.recon.autosave import (
-    Keeping,
-    Session,
+from napari_lossguide.recon.autosave import Keeping, Session
+from napari_lossguide.recon.recipe import Recipe
+from napari_lossguide.recon.restore import restore
+from napari_lossguide.recon.result import Result
+from napari_lossguide.recon.samples import Samples, sample_recipe
+from napari_lossguide.recon.session_folder import ENDED, RUNNING
+from napari_lossguide.recon.sessions_left import (
     discard,
     read_unfinished,
     restore_all,
@@ -23,10 +26,6 @@ from napari_lossguide.recon.autosave import (
     tidy,
     unknowable,
 )
-from napari_lossguide.recon.recipe import Recipe
-from napari_lossguide.recon.restore import restore
-from napari_lossguide.recon.result import Result
-from napari_lossguide.recon.samples import Samples, sample_recipe
 from napari_lossguide.types import InvalidInput
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -234,7 +233,7 @@ def test_days_after_a_clean_end_a_session_goes_and_one_of_a_crash_stays(keeping)
     (left,) = sessions_left(keeping.folder)
     assert discard(left)
     assert sessions_left(keeping.folder) == [] and left.results[0].exists(), "discarded is not offered, but not gone"
-    os.utime(left.path / autosave.ENDED, (long_ago, long_ago))
+    os.utime(left.path / ENDED, (long_ago, long_ago))
     tidy(keeping)
     assert list(keeping.folder.iterdir()) == []
 
@@ -244,7 +243,7 @@ def test_two_programs_do_not_take_each_others_sessions(keeping):
     kill(child)
     (left,) = sessions_left(keeping.folder)
     first, second = Session(keeping), Session(keeping)
-    assert first.take(left) and not second.take(left) and not discard(left)
+    assert first.take(left.path) and not second.take(left.path) and not discard(left)
     found, problems = restore_all([left], second)
     assert not found and "Another napari" in problems[0]
     first.close()
@@ -257,7 +256,7 @@ def test_a_crash_after_taking_over_leaves_the_results_to_be_offered_again(keepin
     session.close()
     code = """
 left, = sessions_left(keeping.folder, crashed=False)
-print("taken" if session.take(left) else "not", flush=True)
+print("taken" if session.take(left.path) else "not", flush=True)
 time.sleep(60)
 """
     kill(start_another(keeping.folder, code, wait="taken"))
@@ -347,7 +346,7 @@ def test_without_locks_nothing_is_taken_and_that_is_said(keeping, monkeypatch, e
         raise error
 
     monkeypatch.setattr("filelock.FileLock.acquire", refuse)
-    assert sessions_left(keeping.folder) == [] and not discard(left) and not Session(keeping).take(left)
+    assert sessions_left(keeping.folder) == [] and not discard(left) and not Session(keeping).take(left.path)
     reason = error.strerror if isinstance(error, OSError) else "locks are not supported"
     assert f"{keeping.folder} are not offered: that folder cannot be locked ({reason})" in unknowable(keeping.folder)
 
@@ -364,10 +363,10 @@ def test_a_late_note_of_a_run_that_has_ended_is_not_written(keeping):
     number = session.number()
     session.keep(number, "a", make_result())
     session.begin(number, "a", make_result().recipe)
-    assert not list(keeping.folder.glob(f"*/*{autosave.RUNNING}"))
+    assert not list(keeping.folder.glob(f"*/*{RUNNING}"))
     other = session.number()
     session.begin(other, "b", make_result().recipe)
-    assert len(list(keeping.folder.glob(f"*/*{autosave.RUNNING}"))) == 1
+    assert len(list(keeping.folder.glob(f"*/*{RUNNING}"))) == 1
     session.end(other)
-    assert not list(keeping.folder.glob(f"*/*{autosave.RUNNING}"))
+    assert not list(keeping.folder.glob(f"*/*{RUNNING}"))
     session.close()

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from napari_lossguide.data.origin import Origin
 from napari_lossguide.data.phantoms import shepp_logan, simulate
 from napari_lossguide.data.readers import read
 from napari_lossguide.recon.batch import Line, known, piece_recipe, plan, run_here, run_piece
@@ -116,6 +117,12 @@ def test_a_file_that_changes_meanwhile_is_told(stack, tmp_path):
     (piece, *_), _ = plan([stack], tmp_path / "out", RECIPE)
     np.savez(stack, kspace=2 * read(stack).kspace)
     assert "has changed since the batch began" in run_piece(piece, RECIPE).why
+
+
+def test_a_file_is_read_for_its_checksum_once(stack, tmp_path, monkeypatch):
+    pieces, _ = plan([stack], tmp_path / "out", RECIPE)
+    monkeypatch.setattr(Origin, "of_file", lambda *_, **__: pytest.fail("read again"))
+    assert [line.status for line in run_here(pieces, RECIPE)] == ["done"] * 3
 
 
 def test_files_of_the_same_name_do_not_meet(stack, tmp_path):

@@ -11,11 +11,13 @@ from qtpy.QtCore import QThreadPool
 from widgets.fake_engine import FakeEngine
 
 from napari_lossguide.data.phantoms import shepp_logan, simulate
-from napari_lossguide.recon.autosave import RUNNING, Keeping, Session, sessions_left
+from napari_lossguide.recon.autosave import Keeping, Session
 from napari_lossguide.recon.live import Live
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.recon.restore import restore
 from napari_lossguide.recon.samples import Samples, sample_recipe
+from napari_lossguide.recon.session_folder import RUNNING
+from napari_lossguide.recon.sessions_left import sessions_left
 from napari_lossguide.recon.tape import Tape
 from napari_lossguide.types import InvalidInput
 from napari_lossguide.widgets import layers, reconstruct_dock, views

@@ -351,3 +351,11 @@ def test_the_slices_of_a_stack_are_shown_when_they_are_done_whether_one_looks_or
     assert preview or previews == done
     for index in range(6):
         assert [p.step for p in previews if p.slice == index][-1] == 5 * index + 5, "an estimate came after the result"
+
+
+def test_an_errand_that_fails_says_which_task_it_was(qtbot, idle):
+    errand, ends = Errand(), []
+    errand.ended.connect(ends.append)
+    errand.start(lambda: {}["missing"], "Search for spikes")
+    qtbot.waitUntil(lambda: bool(ends), timeout=5000)
+    assert ends[0].sentence == "The task “Search for spikes” failed with KeyError: 'missing'"

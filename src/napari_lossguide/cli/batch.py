@@ -28,37 +28,40 @@ def batch(args: argparse.Namespace) -> None:
         pieces, lines = plan(args.files, folder, recipe, real=args.real, variable=args.variable)
         if not args.scheduler:  # whose workers may outlive a batch and be writing still
             remove_parts(folder)
-        done: dict[str, Line] = {}
+        done: dict[tuple[str, int | None], Line] = {}
         for piece in pieces:
             line = known(piece)
             if line is not None and not (args.retry_failed and line.status == "failed"):
-                done[piece.output] = line
+                done[piece.path, piece.slice] = line
             elif line is not None:
                 forget_failure(piece)
         for line in lines:
             tell(line)
-        left = [piece for piece in pieces if piece.output not in done]
+        places = [(piece.path, piece.slice) for piece in pieces]
+        left = [piece for piece, place in zip(pieces, places, strict=True) if place not in done]
         try:
             run_left(args, left, len(pieces), recipe, done)
         finally:
-            finish(folder, [*lines, *(done[p.output] for p in pieces if p.output in done)], len(left), args.sheet)
+            finish(folder, [*lines, *(done[place] for place in places if place in done)], len(left), args.sheet)
 
 
 def run_left(
-    args: argparse.Namespace, left: Sequence[Piece], total: int, recipe: Recipe, done: dict[str, Line]
+    args: argparse.Namespace,
+    left: Sequence[Piece],
+    total: int,
+    recipe: Recipe,
+    done: dict[tuple[str, int | None], Line],
 ) -> None:
     """Run the pieces that are not done, and put their lines with those that are."""
     from tqdm import tqdm
 
-    outputs = {(piece.path, piece.slice): piece.output for piece in left}
     print(f"{total} slices, {total - len(left)} of them done before", file=sys.stderr)
     with (
         tqdm(total=total, initial=total - len(left), unit="slice", disable=not sys.stderr.isatty()) as bar,
         contextlib.closing(lines_of(args, left, recipe)) as lines,
     ):
         for line in lines:
-            assert line.slice is not None
-            done[outputs[line.file, line.slice]] = line
+            done[line.file, line.slice] = line
             bar.update()
             tell(line)
 

@@ -59,21 +59,34 @@ class Scan:
         """Read all slices."""
         return replace(self._load(slice(None)), origin=self.origin)
 
+    def stamp(self) -> tuple[tuple[int, int], ...]:
+        """Bytes and time of the last change, in ns, of each of its files: whether they are as they were, at no cost."""
+        stats = [file.stat() for file in _files(self.form, self.path, self.entry)]
+        return tuple((stat.st_size, stat.st_mtime_ns) for stat in stats)
+
     def _load(self, slices: slice) -> KData:
         with opening(self.path):
             loaded = self.form.load(self.path, self.entry, slices)
         return _kdata(loaded, self.path, self.real)
 
 
-def open_scan(path: str | os.PathLike[str], *, real: bool = False, variable: str | None = None) -> Scan:
-    """Look at a file without reading its data; parameters and errors as `read`."""
-    form = format_of(path)
-    path_ = Path(path)
+def open_scan(
+    path: str | os.PathLike[str], *, real: bool = False, variable: str | None = None, origin: Origin | None = None
+) -> Scan:
+    """Look at a file without reading its data.
+
+    Parameters
+    ----------
+    path, real, variable : as of `read`, and so are the errors.
+    origin : what an earlier look gave; without it the whole file is read once, for its checksum.
+    """
+    form, where = format_of(path), Path(path)
     with opening(path):
-        name = form.choose(path_, variable)
-        sizes = {entry.name: entry.shape[0] for entry in form.entries(path_)}
-        origin = _origin(form, path_, name, real=real, variable=variable)
-    return Scan(path_, form, name, real, sizes.get(name, 1), origin)
+        name = form.choose(where, variable)
+        sizes = {entry.name: entry.shape[0] for entry in form.entries(where)}
+        if origin is None:
+            origin = _origin(form, where, name, real=real, variable=variable)
+    return Scan(where, form, name, real, sizes.get(name, 1), origin)
 
 
 def entries(path: str | os.PathLike[str]) -> tuple[Entry, ...]:
@@ -111,17 +124,16 @@ def read(path: str | os.PathLike[str], *, real: bool = False, variable: str | No
     InvalidInput
         If the file is missing, damaged or of another kind, or holds no usable array.
     """
-    form = format_of(path)
-    with opening(path):
-        name = form.choose(Path(path), variable)
-        loaded = form.load(Path(path), name, slice(None))
-        origin = _origin(form, Path(path), name, real=real, variable=variable)
-    return replace(_kdata(loaded, path, real), origin=origin)
+    return open_scan(path, real=real, variable=variable).read()
 
 
 def _origin(form: Format, path: Path, entry: str, **given: Any) -> Origin:
-    files = form.files(path, entry) if isinstance(form, ManyFiles) else ()
+    files = _files(form, path, entry)
     return Origin.of_file(path, files, **{name: value for name, value in given.items() if value})
+
+
+def _files(form: Format, path: Path, entry: str) -> tuple[Path, ...]:
+    return form.files(path, entry) if isinstance(form, ManyFiles) else (path,)
 
 
 def _kdata(loaded: Loaded, path: str | os.PathLike[str], real: bool) -> KData:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from napari_lossguide.data.file_names import safe_name
+from napari_lossguide.data.origin import Origin
 from napari_lossguide.data.readers import Scan, open_scan
 from napari_lossguide.data.writers import write_npz, write_text
 from napari_lossguide.recon.recipe import Recipe
@@ -42,17 +43,16 @@ class Piece:
     slice : from 0.
     output : the result, an .npz file.
     key : hash of everything that the result follows from; a result with another key is not this piece's.
-    variable, real : as in `data.readers.read`.
-    sha256 : of the file.
+    origin : of the file, with its checksum and how to read it.
+    stamp : of the file; see `data.readers.Scan.stamp`.
     """
 
     path: str
     slice: int
     output: str
     key: str
-    variable: str | None = None
-    real: bool = False
-    sha256: str = ""
+    origin: Origin
+    stamp: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def plan(
 ) -> tuple[list[Piece], list[Line]]:
     """The pieces of work, in the order of the files, and a line for each file that cannot be read.
 
-    Files of the same name have folders that end in the first figures of their hashes.
+    Files of the same name have folders that end in a hash of their paths.
     """
     scans: list[Scan] = []
     lines: list[Line] = []
@@ -101,19 +101,17 @@ def plan(
             scans.append(open_scan(file, real=real, variable=variable))
         except InvalidInput as error:
             lines.append(Line(file, None, "failed", str(error)))
-    stems = [safe_name(scan.path.stem) for scan in scans]
+    names = [safe_name(scan.path.stem) for scan in scans]
     pieces = []
-    for scan, stem in zip(scans, stems, strict=True):
-        own = stem if [s.lower() for s in stems].count(stem.lower()) == 1 else f"{stem}-{_hash(str(scan.path))[:8]}"
-        pieces += [_piece(scan, index, folder / own, recipe) for index in range(scan.n_slices)]
+    for scan, name in zip(scans, names, strict=True):
+        alone = [other.lower() for other in names].count(name.lower()) == 1
+        own, stamp = name if alone else f"{name}-{_hash(str(scan.path))[:8]}", scan.stamp()
+        for index in range(scan.n_slices):
+            facts = [recipe.to_json(), scan.origin.sha256, index, dict(scan.origin.parameters)]
+            output = str(folder / own / f"slice_{index:04d}.npz")
+            key = _hash(json.dumps(facts, sort_keys=True))
+            pieces.append(Piece(str(scan.path), index, output, key, scan.origin, stamp))
     return pieces, lines
-
-
-def _piece(scan: Scan, index: int, folder: Path, recipe: Recipe) -> Piece:
-    sha, given = scan.origin.sha256, scan.origin.parameters
-    key = _hash(json.dumps([recipe.to_json(), sha, index, dict(given)], sort_keys=True))
-    output = folder / f"slice_{index:04d}.npz"
-    return Piece(str(scan.path), index, str(output), key, given.get("variable"), scan.real, sha)
 
 
 def _hash(text: str) -> str:
@@ -122,7 +120,7 @@ def _hash(text: str) -> str:
 
 def piece_recipe(recipe: Recipe, piece: Piece) -> Recipe:
     """The recipe of a slice: its seed is drawn from the recipe's, the file's hash and the slice's number."""
-    entropy = [recipe.seed, int(piece.sha256[:16] or "0", 16), piece.slice]
+    entropy = [recipe.seed, int(piece.origin.sha256[:16], 16), piece.slice]
     seed = int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> 1)
     return recipe.model_copy(update={"seed": seed})
 
@@ -160,8 +158,8 @@ def read_piece(piece: Piece) -> KData:
     InvalidInput
         If it cannot be read, or the file is no longer the one that was planned with.
     """
-    scan = open_scan(piece.path, real=piece.real, variable=piece.variable)
-    if scan.origin.sha256 != piece.sha256:
+    scan = open_scan(piece.path, **piece.origin.parameters, origin=piece.origin)
+    if scan.stamp() != piece.stamp:
         raise InvalidInput(f"{piece.path} has changed since the batch began.")
     return scan.read_slice(piece.slice)
 

@@ -31,8 +31,8 @@ class Failure:
     image: np.ndarray | None = None
 
 
-def failure(error: BaseException) -> Failure:
-    """Turn whatever was raised during a run into one sentence.
+def failure(error: BaseException, what: str = "The reconstruction") -> Failure:
+    """Turn whatever was raised during a run, or another task, into one sentence; `what` says which.
 
     Nothing of the error is kept: its traceback holds tensors, which must go before the GPU's cache can be freed.
     """
@@ -43,11 +43,11 @@ def failure(error: BaseException) -> Failure:
     if isinstance(error, Diverged):
         return Failure(str(error), image=error.image)
     detail = "".join(traceback.format_exception(error))
-    LOG.error("The reconstruction failed.\n%s", detail)
-    return Failure(_sentence(error), detail)
+    LOG.error("%s failed.\n%s", what, detail)
+    return Failure(_sentence(error, what), detail)
 
 
-def _sentence(error: BaseException) -> str:
+def _sentence(error: BaseException, what: str) -> str:
     text = " ".join(str(error).split())
     if type(error).__name__ == "OutOfMemoryError" or "out of memory" in text:  # by name: torch stays unimported here
         size = re.search(r"[Tt]ried to allocate ([\d.]+ \w+)", text)
@@ -57,7 +57,7 @@ def _sentence(error: BaseException) -> str:
         return "Out of memory: the run does not fit; try fewer samples or a smaller image."
     if isinstance(error, ImportError):
         return f"A library that this run needs cannot be loaded: {text}."
-    return f"The reconstruction failed with {type(error).__name__}: {text[:300] or 'no message'}"
+    return f"{what} failed with {type(error).__name__}: {text[:300] or 'no message'}"
 
 
 def free_gpu_cache() -> None:

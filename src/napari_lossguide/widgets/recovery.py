@@ -10,10 +10,13 @@ from typing import Any, Protocol
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_lossguide.data.kdata import KData
-from napari_lossguide.recon.autosave import (
-    Keeping,
+from napari_lossguide.recon.autosave import Keeping, Session
+from napari_lossguide.recon.recipe import Recipe
+from napari_lossguide.recon.restore import Restored
+from napari_lossguide.recon.result import Result
+from napari_lossguide.recon.samples import Samples
+from napari_lossguide.recon.sessions_left import (
     Left,
-    Session,
     discard,
     read_unfinished,
     restore_all,
@@ -21,10 +24,6 @@ from napari_lossguide.recon.autosave import (
     tidy,
     unknowable,
 )
-from napari_lossguide.recon.recipe import Recipe
-from napari_lossguide.recon.restore import Restored
-from napari_lossguide.recon.result import Result
-from napari_lossguide.recon.samples import Samples
 from napari_lossguide.types import InvalidInput
 from napari_lossguide.widgets.failure import Failure
 from napari_lossguide.widgets.panel import Sentence

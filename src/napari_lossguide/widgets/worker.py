@@ -392,4 +392,4 @@ class _Caught:
         try:
             box.append(function())
         except BaseException as error:  # noqa: BLE001 (napari would lose it)
-            box.append(failure(error))
+            box.append(failure(error, f"The task “{self._title}”"))
