@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from napari_lossguide.data.file_names import safe_name
+from napari_lossguide.data.file_names import safe_name, stem
 from napari_lossguide.data.readers import Scan, open_scan
 from napari_lossguide.data.writers import write_npz, write_text
 from napari_lossguide.recon.recipe import Recipe
@@ -101,10 +101,11 @@ def plan(
             scans.append(open_scan(file, real=real, variable=variable))
         except InvalidInput as error:
             lines.append(Line(file, None, "failed", str(error)))
-    stems = [safe_name(scan.path.stem) for scan in scans]
+    names = [safe_name(stem(scan.path)) for scan in scans]
     pieces = []
-    for scan, stem in zip(scans, stems, strict=True):
-        own = stem if [s.lower() for s in stems].count(stem.lower()) == 1 else f"{stem}-{_hash(str(scan.path))[:8]}"
+    for scan, name in zip(scans, names, strict=True):
+        alone = [other.lower() for other in names].count(name.lower()) == 1
+        own = name if alone else f"{name}-{_hash(str(scan.path))[:8]}"
         pieces += [_piece(scan, index, folder / own, recipe) for index in range(scan.n_slices)]
     return pieces, lines
 
