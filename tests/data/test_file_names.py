@@ -5,7 +5,7 @@ import os
 import pytest
 
 from napari_lossguide.data import writers
-from napari_lossguide.data.file_names import LONGEST, safe_name, with_ending
+from napari_lossguide.data.file_names import LONGEST, safe_name, stem, with_ending
 from napari_lossguide.types import InvalidInput
 
 
@@ -97,3 +97,10 @@ def test_a_file_that_stays_open_is_named_and_kept(tmp_path, monkeypatch):
     with pytest.raises(writers.InvalidInput, match=r"a\.npy could not be written: .*another program may have it open"):
         writers.write_bytes(path, b"new")
     assert path.read_bytes() == b"old" and os.listdir(tmp_path) == ["a.npy"]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("a/head.nii.gz", "head"), ("head.v2.h5", "head.v2"), ("head", "head"), ("a.b.GZ", "a")]
+)
+def test_stem(name, expected):
+    assert stem(name) == expected

@@ -1,17 +1,22 @@
 """Reader, sample data and writer, as napari calls them."""
 
+from pathlib import Path
+
 import h5py
+import nibabel
 import numpy as np
 import pytest
+import yaml
 from napari.components import ViewerModel
 from napari.layers import Layer
 
 from napari_lossguide.data import samples
+from napari_lossguide.data.formats.registry import FORMATS
 from napari_lossguide.data.kdata import KData
 from napari_lossguide.data.phantoms import shepp_logan, simulate
 from napari_lossguide.data.readers import read
 from napari_lossguide.types import InvalidInput
-from napari_lossguide.widgets import io, layers
+from napari_lossguide.widgets import entry_choice, io, layers
 from napari_lossguide.widgets.views import held, kdata_of
 
 
@@ -184,3 +189,42 @@ def test_a_file_that_cannot_be_written_is_one_sentence(tmp_path):
     with pytest.raises(InvalidInput, match="could not be written"):
         io.write_result(str(tmp_path / "no folder" / "a.npz"), np.zeros((4, 4)), {})
     assert not list(tmp_path.iterdir())
+
+
+def test_every_format_has_its_patterns_in_the_manifest():
+    manifest = yaml.safe_load((Path(io.__file__).parents[1] / "napari.yaml").read_text(encoding="utf-8"))
+    (reader,) = manifest["contributions"]["readers"]
+    assert set(reader["filename_patterns"]) == {f"*{suffix}" for form in FORMATS for suffix in form.suffixes}
+
+
+def test_nifti_opens_as_images_with_its_voxels(tmp_path):
+    images = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+    nibabel.save(nibabel.Nifti1Image(images, np.diag([-0.5, -0.7, 3, 1])), tmp_path / "head.nii.gz")
+    (layer,) = open_layers(str(tmp_path / "head.nii.gz"))
+    np.testing.assert_array_equal(layer.data, images.T)
+    np.testing.assert_allclose(layer.scale, (3, 0.7, 0.5), rtol=1e-6)
+    assert layer.name == "head"
+
+
+def test_of_several_things_a_person_chooses(tmp_path, monkeypatch):
+    volumes = np.stack([np.full((2, 3, 4), n, np.float32) for n in range(3)], -1)
+    nibabel.save(nibabel.Nifti1Image(volumes, np.eye(4)), tmp_path / "a.nii")
+    asked = []
+
+    def choose(parent, title, text, titles, current, editable):
+        asked.append(titles)
+        return titles[2], True
+
+    monkeypatch.setattr(entry_choice.QInputDialog, "getItem", choose)
+    (layer,) = open_layers(str(tmp_path / "a.nii"))
+    assert [t.split(":")[0] for t in asked[0]] == ["volume 0", "volume 1", "volume 2"]
+    assert (layer.data == 2).all()
+    monkeypatch.setattr(entry_choice.QInputDialog, "getItem", lambda *_: ("", False))
+    with pytest.raises(InvalidInput, match=r"Nothing of .*a\.nii was chosen"):
+        open_layers(str(tmp_path / "a.nii"))
+
+
+def test_where_the_usual_array_is_there_nobody_is_asked(tmp_path, kspace, monkeypatch):
+    monkeypatch.setattr(entry_choice.QInputDialog, "getItem", lambda *_: pytest.fail("asked"))
+    first, _ = open_layers(written(tmp_path, "a.npz", kspace=kspace, other=kspace))
+    np.testing.assert_array_equal(kdata_of(first).kspace, kspace)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -31,6 +32,12 @@ def safe_name(text: str, longest: int = LONGEST) -> str:
     name = name.encode("utf-8")[:longest].decode("utf-8", "ignore").strip(" .")
     device = name.partition(".")[0].strip().lower() in RESERVED
     return f"_{name}" if device else name or "unnamed"
+
+
+def stem(path: str | os.PathLike[str]) -> str:
+    """Name of a file without its ending; ".nii.gz" is one ending."""
+    plain = Path(path).with_suffix("") if Path(path).suffix.lower() == ".gz" else Path(path)
+    return plain.stem
 
 
 def with_ending(path: str, ending: str, *others: str) -> Path:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_lossguide.data.file_names import stem
 from napari_lossguide.data.formats.array_file import read_array
 from napari_lossguide.data.formats.base import ArrayFormat, Entry, Format, Loaded, ManyFiles, opening
 from napari_lossguide.data.formats.fastmri import REFERENCES
@@ -137,7 +138,7 @@ def _files(form: Format, path: Path, entry: str) -> tuple[Path, ...]:
 
 
 def _kdata(loaded: Loaded, path: str | os.PathLike[str], real: bool) -> KData:
-    fields: dict[str, Any] = {"spacing": loaded.spacing, "name": Path(path).stem, "source": str(path)}
+    fields: dict[str, Any] = {"spacing": loaded.spacing, "name": stem(path), "source": str(path)}
     if loaded.kind == "images":
         if real and np.iscomplexobj(loaded.array):
             raise InvalidInput(f"The images in {path} are complex ({loaded.array.dtype}), but `real` says otherwise.")
@@ -191,7 +192,10 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
     InvalidInput
         If the file cannot be read or holds no image.
     """
-    image = _array(path, _IMAGE_NAMES, "image")
+    return _checked_images(_array(path, _IMAGE_NAMES, "image"), path)
+
+
+def _checked_images(image: np.ndarray, path: str | os.PathLike[str]) -> np.ndarray:
     if image.dtype.kind not in "buifc" or image.ndim not in (2, 3) or image.size == 0:
         raise InvalidInput(
             f"The image in {path} has shape {image.shape} and type {image.dtype}; "
@@ -201,6 +205,32 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
     if not np.isfinite(image).all():
         raise InvalidInput(f"The image in {path} holds NaN or infinity; every value must be finite.")
     return image.reshape(-1, *image.shape[-2:])
+
+
+def read_images(path: str | os.PathLike[str], *, variable: str | None = None) -> Loaded:
+    """Read images with what the file says of their place, for a viewer.
+
+    Parameters
+    ----------
+    path : a file that holds images.
+    variable : which of several; see `entries`.
+
+    Returns
+    -------
+    Loaded
+        Its array is complex64 or float32 (slice, ny, nx); uint8 is divided by 255.
+
+    Raises
+    ------
+    InvalidInput
+        If the file cannot be read, or what was chosen is k-space or holds values that are not finite.
+    """
+    form = format_of(path)
+    with opening(path):
+        loaded = form.load(Path(path), form.choose(Path(path), variable), slice(None))
+    if loaded.kind == "kspace":
+        raise InvalidInput(f"{path} holds k-space where images were asked for.")
+    return replace(loaded, array=_checked_images(loaded.array, path))
 
 
 def _array(path: str | os.PathLike[str], preferred: Sequence[str], what: str) -> np.ndarray:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from napari_lossguide.data.file_names import safe_name
+from napari_lossguide.data.file_names import safe_name, stem
 from napari_lossguide.data.origin import Origin
 from napari_lossguide.data.readers import Scan, open_scan
 from napari_lossguide.data.writers import write_npz, write_text
@@ -101,7 +101,7 @@ def plan(
             scans.append(open_scan(file, real=real, variable=variable))
         except InvalidInput as error:
             lines.append(Line(file, None, "failed", str(error)))
-    names = [safe_name(scan.path.stem) for scan in scans]
+    names = [safe_name(stem(scan.path)) for scan in scans]
     pieces = []
     for scan, name in zip(scans, names, strict=True):
         alone = [other.lower() for other in names].count(name.lower()) == 1

@@ -7,14 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from napari_lossguide.data import samples
+from napari_lossguide.data import readers, samples
 from napari_lossguide.data.display import display_limits, view
+from napari_lossguide.data.file_names import stem
 from napari_lossguide.data.kdata import KData
-from napari_lossguide.data.readers import read, read_image
+from napari_lossguide.data.readers import entries, read, read_image
 from napari_lossguide.data.writers import write_npy, write_npz
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.recon.uncertainty import spread_note
 from napari_lossguide.types import InvalidInput
+from napari_lossguide.widgets.entry_choice import ask_entry
 from napari_lossguide.widgets.settings import read_settings
 from napari_lossguide.widgets.views import (
     KEY,
@@ -32,24 +34,44 @@ Spacing = tuple[float, float, float]
 
 
 def get_reader(path: str | list[str]) -> Reader | None:
-    """Return a reader for k-space (.npy, .npz, fastMRI .h5), results and images (.npz); None for anything else.
+    """Return a reader for k-space and images of every format in `data.formats`, and for results; else None.
 
     Real .npy arrays are left to napari. Only names and headers are looked at here.
     """
     if not isinstance(path, str):
         return None
+    if Path(path).suffix.lower() not in (".npy", ".npz", ".h5"):
+        return _other_reader(path)
     looks = {".npy": _npy_holds, ".npz": _npz_holds, ".h5": _h5_holds}
     look = looks.get(Path(path).suffix.lower())
-    readers: dict[str, Reader] = {"kspace": read_kspace, "result": read_result, "images": read_images}
+    ours: dict[str, Reader] = {"kspace": read_kspace, "result": read_result, "images": read_images}
     try:
-        return readers.get(look(path)) if look is not None else None
+        return ours.get(look(path)) if look is not None else None
     except (OSError, ValueError, EOFError, zipfile.BadZipFile):
         return None  # not a file of ours; napari says that nothing can read it
 
 
+def _other_reader(path: str) -> Reader | None:
+    try:
+        return read_entry if entries(path) else None
+    except InvalidInput:
+        return None
+
+
+def read_entry(path: str) -> list[LayerData]:
+    """Layers of what a person chooses of a file: k-space and its inverse transform, or images as they are."""
+    name = ask_entry(Path(path))
+    kind = next(e.kind for e in entries(path) if name in (None, e.name))
+    if kind == "kspace":
+        return kspace_layers(read(path, variable=name))
+    loaded = readers.read_images(path, variable=name)
+    slice_mm, y, x = loaded.spacing
+    return [_image_layer(loaded.array, stem(path), (slice_mm, y, x), {})]
+
+
 def read_kspace(path: str) -> list[LayerData]:
     """Layers of k-space and its inverse transform."""
-    return kspace_layers(read(path))
+    return kspace_layers(read(path, variable=ask_entry(Path(path))))
 
 
 def read_images(path: str) -> list[LayerData]:

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 from napari.layers import Image, Layer
 from qtpy.QtWidgets import QFileDialog, QPushButton, QWidget
 
+from napari_lossguide.data.formats.registry import FORMATS
 from napari_lossguide.data.kdata import KData
 from napari_lossguide.data.readers import read
 from napari_lossguide.types import InvalidInput
 from napari_lossguide.widgets.artefact_tools import NoiseTools, SpikeTools
 from napari_lossguide.widgets.boxes import ComboBox
+from napari_lossguide.widgets.entry_choice import ask_entry
 from napari_lossguide.widgets.fold import Fold
 from napari_lossguide.widgets.forms import ParamsForm, form_layout
 from napari_lossguide.widgets.keys import MAIN, give_key
@@ -25,7 +27,7 @@ from napari_lossguide.widgets.views import kdata_of, role_of
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-FILES = "k-space or images (*.npy *.npz *.h5);;all files (*)"
+FILES = f"k-space or images ({' '.join(f'*{s}' for form in FORMATS for s in form.suffixes)});;all files (*)"
 FOLLOW_MS = 150
 NOT_SOURCES = ("psf", "preview", "mask preview", "acquired k-space", "predicted k-space", "k-space residual")
 
@@ -77,7 +79,7 @@ class KSpaceDock(Panel):
     def load(self, path: Path) -> None:
         """Read a file and show it."""
         with self.attempt(), self.busy():
-            kdata = read(path)
+            kdata = read(path, variable=ask_entry(path, self))
             self._origin = None
             _, image = self.view.show_new(kdata)
             self.source.layer = image

@@ -1,0 +1,45 @@
+"""Asks which of several arrays, contrasts or repetitions of a file is to be read."""
+
+from pathlib import Path
+
+from qtpy.QtWidgets import QInputDialog, QWidget
+
+from napari_lossguide.data.formats.base import opening
+from napari_lossguide.data.formats.registry import format_of
+from napari_lossguide.data.readers import entries
+from napari_lossguide.types import InvalidInput
+
+
+def ask_entry(path: Path, parent: QWidget | None = None) -> str | None:
+    """Ask a person, if a file holds several things and none of them is the usual one.
+
+    Parameters
+    ----------
+    path : of the file.
+    parent : what the dialog belongs to.
+
+    Returns
+    -------
+    str | None
+        What the readers' `variable` takes; None where they know by themselves.
+
+    Raises
+    ------
+    InvalidInput
+        If the file cannot be read or nothing was chosen.
+    """
+    form, found = format_of(path), entries(path)
+    try:
+        with opening(path):
+            form.choose(path, None)
+    except InvalidInput:
+        if len(found) < 2:
+            raise
+        titles = [entry.title for entry in found]
+        title, chosen = QInputDialog.getItem(
+            parent, "What to read", f"“{path.name}” holds several things; read", titles, 0, False
+        )
+        if not chosen:
+            raise InvalidInput(f"Nothing of {path} was chosen, so nothing was read.") from None
+        return found[titles.index(title)].name
+    return None
