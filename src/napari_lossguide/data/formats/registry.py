@@ -7,12 +7,14 @@ from pathlib import Path
 
 from napari_lossguide.data.formats.base import HEAD, Format, opening
 from napari_lossguide.data.formats.fastmri import FastMRI
+from napari_lossguide.data.formats.ismrmrd import ISMRMRD
 from napari_lossguide.data.formats.numpy_files import Npy, Npz
 from napari_lossguide.types import InvalidInput
 
 FORMATS: tuple[Format, ...] = (
     Npy(),
     Npz(),
+    ISMRMRD(),  # before FastMRI, which takes every HDF5 file
     FastMRI(),
 )
 
