@@ -70,14 +70,43 @@ def read_rows(dataset: h5py.Dataset, path: Path) -> np.ndarray:
     fields = [(to, head[name].base, head[name].shape) for name, to in _HEAD.items()]
     fields += [(to, head["idx"][name].base, head["idx"][name].shape) for name, to in _COUNTERS.items()]
     rows = np.empty(len(dataset), np.dtype(fields))
-    heads = dataset.fields("head")
-    for start in range(0, len(rows), _BLOCK):
-        block = heads[start : start + _BLOCK]
+    for start, block in _head_blocks(dataset):
+        own = slice(start, start + len(block))
         for name, to in _HEAD.items():
-            rows[to][start : start + _BLOCK] = block[name]
+            rows[to][own] = block[name]
         for name, to in _COUNTERS.items():
-            rows[to][start : start + _BLOCK] = block["idx"][name]
+            rows[to][own] = block["idx"][name]
     return rows
+
+
+def _head_blocks(dataset: h5py.Dataset) -> Iterator[tuple[int, np.ndarray]]:
+    """First row and headers of each block.
+
+    When h5py reads one field of a record it also reads the others, those of variable length included, and never frees
+    them: the whole file would be in memory. So the records are taken as they are stored, where the place of the data
+    stands instead of the data. Only where that cannot be (compressed records, no chunks), h5py's own way is taken.
+    """
+    plist = dataset.id.get_create_plist()
+    if dataset.chunks is None or plist.get_nfilters():
+        for start in range(0, len(dataset), _BLOCK):
+            yield start, dataset[start : start + _BLOCK]["head"]
+        return
+    stored = dataset.id.get_type()
+    index = stored.get_member_index(b"head")
+    record = np.dtype(
+        {
+            "names": ["head"],
+            "formats": [stored.get_member_type(index).dtype],
+            "offsets": [stored.get_member_offset(index)],
+            "itemsize": stored.get_size(),
+        }
+    )
+    (size,) = dataset.chunks
+    step = max(_BLOCK // size, 1) * size
+    for start in range(0, len(dataset), step):
+        stop = min(start + step, len(dataset))
+        chunks = [dataset.id.read_direct_chunk((first,))[1] for first in range(start, stop, size)]
+        yield start, np.frombuffer(b"".join(chunks), record)["head"][: stop - start]
 
 
 def flagged(rows: np.ndarray | np.void, *flags: int) -> np.ndarray:
@@ -131,11 +160,11 @@ def read_lines(dataset: h5py.Dataset, numbers: np.ndarray, rows: np.ndarray, pat
     """
     if flagged(rows[numbers], *_COMPRESSED).any():
         raise InvalidInput(f"The acquisitions in {path} are compressed, which is not read; accepted are plain ones.")
-    data = dataset.fields("data")
     for run in np.split(numbers, np.flatnonzero(np.diff(numbers) != 1) + 1):
         for start in range(0, len(run), _RUN):
             part = run[start : start + _RUN]
-            for number, values in zip(part, data[int(part[0]) : int(part[-1]) + 1], strict=True):
+            # Whole records, though only `data` is used: h5py frees those.
+            for number, values in zip(part, dataset[int(part[0]) : int(part[-1]) + 1]["data"], strict=True):
                 yield _line(values, rows[number], number, path)
 
 
