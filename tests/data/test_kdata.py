@@ -169,3 +169,32 @@ def test_as_mask_takes_bool_integers_and_zero_one(dtype):
 def test_as_mask_takes_labels_and_columns():
     np.testing.assert_array_equal(as_mask(columns(1) * 7, (6, 5)), columns(1))
     np.testing.assert_array_equal(as_mask(np.array([0, 1, 0, 0, 1]), (6, 5)), columns(1, 4))
+
+
+def oblique(spacing):
+    """An affine that turns the scan by 30 degrees about the x axis of the patient."""
+    cos, sin = np.cos(np.pi / 6), np.sin(np.pi / 6)
+    affine = np.eye(4)
+    affine[:3, :3] = np.array([[0, 0, -1], [sin, cos, 0], [cos, -sin, 0]]) * spacing
+    affine[:3, 3] = 5, -7, 11
+    return affine
+
+
+def test_a_slice_lies_where_it_lay_in_the_stack():
+    kspace = np.ones((3, 1, 4, 5), np.complex64)
+    data = KData.from_array(kspace, spacing=(3, 2, 1), affine=oblique((3, 2, 1)))
+    np.testing.assert_allclose(data.select(2).affine @ [0, 1, 4, 1], data.affine @ [2, 1, 4, 1])
+    np.testing.assert_allclose(np.subtract(data.select(2).position, data.position), (6, 0, 0), atol=1e-12)
+    # The position turned back into the patient is the place of the first pixel.
+    np.testing.assert_allclose(data.affine[:3, :3] / (3, 2, 1) @ data.position, data.affine[:3, 3])
+
+
+@pytest.mark.parametrize("affine", [np.eye(3), np.diag([3, 2, 0, 1]), np.diag([3, 2, np.inf, 1])])
+def test_an_affine_that_is_none_is_refused(affine):
+    with pytest.raises(InvalidInput, match=r"affine of scan is .*invertible matrix of 4 x 4"):
+        KData.from_array(np.ones((4, 5), np.complex64), name="scan", spacing=(3, 2, 1), affine=affine)
+
+
+def test_an_affine_of_other_steps_than_the_spacing_is_refused():
+    with pytest.raises(InvalidInput, match=r"steps by \[3.0, 2.0, 1.0\] mm, but its spacing is \(3.0, 2.0, 2.0\)"):
+        KData.from_array(np.ones((4, 5), np.complex64), spacing=(3, 2, 2), affine=np.diag([3, 2, 1, 1]))

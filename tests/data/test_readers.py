@@ -2,11 +2,13 @@ import os
 import pickle
 
 import h5py
+import nibabel
 import numpy as np
 import pytest
 
 from napari_lossguide.data.fourier import fft2c, ifft2c
-from napari_lossguide.data.readers import read, read_image, read_mask
+from napari_lossguide.data.readers import open_scan, read, read_image, read_mask
+from napari_lossguide.data.writers import write_npz
 from napari_lossguide.types import InvalidInput
 
 HEADER = """<?xml version="1.0"?>
@@ -302,3 +304,17 @@ class TestSharedData:
         assert kdata.real
         assert kdata.spacing == (1.0, 0.9, 0.9)
         assert 0.9 < kdata.reference.max() < 1.5
+
+
+def test_where_the_scan_lay_is_kept_by_files_and_by_slices(tmp_path):
+    affine = np.array([[0, 0, -1, 90], [0, -1.5, 0, 70], [4, 0, 0, -20], [0, 0, 0, 1.0]])
+    volume = nibabel.Nifti1Image(np.ones((6, 5, 3), np.float32), affine[:, [2, 1, 0, 3]])
+    nibabel.save(volume, tmp_path / "head.nii")
+    data = read(tmp_path / "head.nii")
+    np.testing.assert_allclose(data.affine, affine)
+    assert data.position == (-20, -70, -90)
+    one = open_scan(tmp_path / "head.nii").read_slice(2)
+    np.testing.assert_allclose(one.affine, data.select(2).affine)
+    write_npz(tmp_path / "again.npz", data.arrays())
+    np.testing.assert_array_equal(read(tmp_path / "again.npz").affine, data.affine)
+    np.testing.assert_allclose(open_scan(tmp_path / "again.npz").read_slice(2).affine, one.affine)

@@ -27,6 +27,8 @@ class KData:
     simulated : computed from an image, never measured.
     real : the image is known to be real-valued.
     noise_std : E|n|^2 = noise_std^2 per k-space point, if known.
+    affine : float64 (4, 4), from indices (slice, y, x, 1) to patient coordinates in mm (right, anterior and superior
+        are positive, as in NIfTI), if known. Its columns have the lengths of `spacing`.
     origin : how to get it again; None if nobody said.
 
     Raises
@@ -45,6 +47,7 @@ class KData:
     simulated: bool = False
     real: bool = False
     noise_std: float | None = None
+    affine: np.ndarray | None = None
     origin: Origin | None = None
 
     def __post_init__(self) -> None:
@@ -64,6 +67,7 @@ class KData:
         object.__setattr__(self, "maps", self._checked_maps())
         if self.noise_std is not None and not 0 <= self.noise_std < np.inf:
             raise InvalidInput(f"noise_std of {self.name} is {self.noise_std}; accepted are finite numbers from 0.")
+        object.__setattr__(self, "affine", self._checked_affine())
 
     def _checked_reference(self) -> np.ndarray | None:
         if self.reference is None:
@@ -76,6 +80,22 @@ class KData:
         if not np.isfinite(reference).all():
             raise InvalidInput(f"The reference of {self.name} holds NaN or infinity; every value must be finite.")
         return reference
+
+    def _checked_affine(self) -> np.ndarray | None:
+        if self.affine is None:
+            return None
+        affine = np.asarray(self.affine, np.float64)
+        if affine.shape != (4, 4) or not np.isfinite(affine).all() or not np.linalg.det(affine[:3, :3]):
+            raise InvalidInput(
+                f"The affine of {self.name} is {affine.tolist()}; it must be an invertible matrix of 4 x 4 numbers."
+            )
+        lengths = np.linalg.norm(affine[:3, :3], axis=0)
+        if not np.allclose(lengths, self.spacing, rtol=1e-3):
+            raise InvalidInput(
+                f"The affine of {self.name} steps by {lengths.tolist()} mm, but its spacing is {self.spacing} mm; "
+                "they must be the same."
+            )
+        return affine
 
     def _checked_maps(self) -> np.ndarray | None:
         if self.maps is None:
@@ -146,6 +166,8 @@ class KData:
         arrays = {"kspace": self.kspace, "mask": self.acquired, "spacing": np.asarray(self.spacing)}
         if self.maps is not None:
             arrays["maps"] = self.maps
+        if self.affine is not None:
+            arrays["affine"] = self.affine
         if self.simulated:  # without it nobody could tell that the k-space was never measured
             arrays |= {"simulated": np.array(True), "real": np.array(self.real)}
             arrays |= {} if self.reference is None else {"reference": self.reference}
@@ -166,14 +188,32 @@ class KData:
         origin = None if self.origin is None else self.origin.undersample(chosen)
         return replace(self, kspace=self.kspace * kept, acquired=kept, origin=origin)
 
+    @property
+    def position(self) -> tuple[float, float, float]:
+        """Where the first pixel lies, in mm along the directions of (slice, y, x); 0 if unknown.
+
+        These are the coordinates of a viewer whose axes are those of the scan: scans of one patient in one orientation
+        lie there as they do in the patient.
+        """
+        if self.affine is None:
+            return 0.0, 0.0, 0.0
+        directions = self.affine[:3, :3] / np.linalg.norm(self.affine[:3, :3], axis=0)
+        along_slice, y, x = (float(mm) for mm in directions.T @ self.affine[:3, 3])
+        return along_slice, y, x
+
     def select(self, slice_index: int) -> KData:
         """One slice, still four-dimensional."""
         if not 0 <= slice_index < self.n_slices:
             raise InvalidInput(f"Slice {slice_index} is not in {self.name}; it has slices 0 to {self.n_slices - 1}.")
         one = slice(slice_index, slice_index + 1)
+        affine = self.affine
+        if affine is not None:
+            affine = affine.copy()
+            affine[:3, 3] += slice_index * affine[:3, 0]
         return replace(
             self,
             kspace=self.kspace[one],
+            affine=affine,
             origin=None if self.origin is None else self.origin.select(slice_index),
             reference=None if self.reference is None else self.reference[one],
             maps=None if self.maps is None else self.maps[one],

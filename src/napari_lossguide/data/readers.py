@@ -68,6 +68,11 @@ class Scan:
     def _load(self, slices: slice) -> KData:
         with opening(self.path):
             loaded = self.form.load(self.path, self.entry, slices)
+        if loaded.affine is not None and slices.start:
+            # Formats give the affine of all slices.
+            first = np.eye(4)
+            first[0, 3] = slices.start
+            loaded = replace(loaded, affine=loaded.affine @ first)
         return _kdata(loaded, self.path, self.real)
 
 
@@ -142,8 +147,13 @@ def _kdata(loaded: Loaded, path: str | os.PathLike[str], real: bool) -> KData:
     if loaded.kind == "images":
         if real and np.iscomplexobj(loaded.array):
             raise InvalidInput(f"The images in {path} are complex ({loaded.array.dtype}), but `real` says otherwise.")
-        return simulate(_unit_range(loaded.array), **fields)
-    fields |= {"maps": loaded.maps, "reference": loaded.reference, "noise_std": loaded.noise_std}
+        return replace(simulate(_unit_range(loaded.array), **fields), affine=loaded.affine)
+    fields |= {
+        "affine": loaded.affine,
+        "maps": loaded.maps,
+        "reference": loaded.reference,
+        "noise_std": loaded.noise_std,
+    }
     fields |= {"simulated": loaded.simulated or real, "real": loaded.real or real}
     return KData.from_array(loaded.array, loaded.mask, **fields)
 

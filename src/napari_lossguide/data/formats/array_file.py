@@ -13,7 +13,7 @@ from napari_lossguide.types import InvalidInput
 DEFAULTS = ("kspace", "images")
 AXES: dict[Kind, int] = {"kspace": 4, "images": 3}
 _SIMULATED = ("simulated", "real", "reference")  # what `KData.arrays` says of a simulation
-BESIDE = ("mask", "maps", "spacing", "pixel_mm", *_SIMULATED)
+BESIDE = ("mask", "maps", "spacing", "pixel_mm", "affine", *_SIMULATED)
 
 
 def choose_array(names: Sequence[str], path: Path, preferred: Sequence[str]) -> str:
@@ -60,7 +60,8 @@ def stacked(array: np.ndarray, kind: Kind, slices: slice) -> np.ndarray:
 
 def beside(arrays: Mapping[str, np.ndarray], slices: slice, path: Path) -> dict[str, object]:
     """What arrays of their usual names say of the k-space beside them: fields of `Loaded`."""
-    fields: dict[str, object] = {"spacing": spacing_of(arrays, path), "mask": arrays.get("mask")}
+    fields: dict[str, object] = {"spacing": spacing_of(arrays, path), "affine": arrays.get("affine")}
+    fields["mask"] = arrays.get("mask")
     maps = arrays.get("maps")
     fields["maps"] = maps[slices] if maps is not None and maps.ndim == 4 else maps
     if np.any(arrays.get("simulated", False)):
@@ -86,5 +87,8 @@ def load_plain(form: ArrayFormat, path: Path, name: str, slices: slice) -> Loade
     arrays = form.arrays(path, {name} | (set(BESIDE) & set(form.names(path))))
     array = arrays[name]
     kind = kind_of(name, array.dtype)
-    own = {"spacing": spacing_of(arrays, path)} if kind == "images" else beside(arrays, slices, path)
+    if kind == "images":
+        own: dict[str, object] = {"spacing": spacing_of(arrays, path), "affine": arrays.get("affine")}
+    else:
+        own = beside(arrays, slices, path)
     return Loaded(kind, stacked(array, kind, slices), **own)  # type: ignore[arg-type]

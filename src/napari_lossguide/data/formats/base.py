@@ -75,8 +75,8 @@ class Loaded:
     reference : (slice, ny, nx), the true images.
     simulated, real : the k-space was computed from an image; of an image that is real-valued.
     noise_std : E|n|^2 = noise_std^2 per k-space point, if the file says it.
-    affine : float (4, 4), from indices (slice, y, x, 1) to patient coordinates in mm (right, anterior and superior are
-        positive, as in NIfTI); None if the file does not say.
+    affine : float (4, 4), from indices (slice, y, x, 1) of the whole entry to patient coordinates in mm (right,
+        anterior and superior are positive, as in NIfTI); None if the file does not say.
     """
 
     kind: Kind

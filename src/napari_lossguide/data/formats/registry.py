@@ -8,6 +8,7 @@ from pathlib import Path
 from napari_lossguide.data.formats.bart import Bart, header_of
 from napari_lossguide.data.formats.base import HEAD, Format, opening
 from napari_lossguide.data.formats.fastmri import FastMRI
+from napari_lossguide.data.formats.ismrmrd import ISMRMRD
 from napari_lossguide.data.formats.matlab import Matlab
 from napari_lossguide.data.formats.nifti import Nifti
 from napari_lossguide.data.formats.numpy_files import Npy, Npz
@@ -17,7 +18,8 @@ FORMATS: tuple[Format, ...] = (
     Npy(),
     Npz(),
     Matlab(),
-    FastMRI(),
+    ISMRMRD(),
+    FastMRI(),  # takes every HDF5 file that the two above have left
     Nifti(),
     Bart(),
 )
