@@ -58,9 +58,8 @@ class FakeEngine:
             assert threading.current_thread() is not threading.main_thread()
             return np.abs(image).astype(np.float32)
 
-        return Progress(
-            step, total, index, kdata.n_slices, 10.0 / step, 5.0 / step, 1.0 / step, step, {}, "fake", picture, picture
-        )
+        scalars = step, total, index, kdata.n_slices, 10.0 / step, 5.0 / step, 1.0 / step, step, {}, "fake"
+        return Progress(*scalars, picture, picture, ends_slice=step % self.steps == 0)
 
     def _result(self, kdata, recipe, live, image, trace, status):
         several = recipe.samples > 1

@@ -14,7 +14,7 @@ from widgets.fake_engine import FakeEngine
 from napari_lossguide.priors.load import save_prior
 from napari_lossguide.recon.autosave import Keeping
 from napari_lossguide.types import InvalidInput
-from napari_lossguide.widgets import io, layers, reconstruct_dock, worker
+from napari_lossguide.widgets import io, layers, reconstruct_dock, run_dock, worker
 from napari_lossguide.widgets.reconstruct_dock import ReconstructDock
 from napari_lossguide.widgets.sample_dock import SampleDock
 from napari_lossguide.widgets.settings import GROUPS, MB, Settings, read_settings
@@ -110,7 +110,7 @@ def test_pictures_come_at_the_preview_rate(dock, qtbot, kept, monkeypatch):
             rates.append(how["rate"])
             super().__init__(*args, **how)
 
-    monkeypatch.setattr(reconstruct_dock, "Job", Spied)
+    monkeypatch.setattr(run_dock, "Job", Spied)
     for rate in (5, 30):
         kept.runs.preview_rate = rate
         run(qtbot, dock)

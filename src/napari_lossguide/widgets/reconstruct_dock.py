@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from napari.layers import Image
 from napari.utils.theme import get_theme
-from qtpy.QtCore import QEvent, Signal
+from qtpy.QtCore import QEvent
 
 from napari_lossguide.data.kdata import KData
 from napari_lossguide.masks import MaskRecipe
@@ -24,13 +24,13 @@ from napari_lossguide.widgets import layers
 from napari_lossguide.widgets.failure import Failure
 from napari_lossguide.widgets.history import History
 from napari_lossguide.widgets.keys import BRANCH, give_key
-from napari_lossguide.widgets.panel import Panel
 from napari_lossguide.widgets.recipe_row import RecipeRow, same_but_live
 from napari_lossguide.widgets.recipe_source import GIVES_RECIPE
 from napari_lossguide.widgets.reconstruct_settings import ReconstructSettings
 from napari_lossguide.widgets.recovery import Autosave
 from napari_lossguide.widgets.restart import RestartOffer
 from napari_lossguide.widgets.result_layers import PREVIEW, RunPreview, show_parts, show_result, summary
+from napari_lossguide.widgets.run_dock import RunDock
 from napari_lossguide.widgets.run_panel import RunPanel
 from napari_lossguide.widgets.settings import MB, read_settings
 from napari_lossguide.widgets.side_by_side import SideBySide
@@ -38,7 +38,7 @@ from napari_lossguide.widgets.smooth import load_torch
 from napari_lossguide.widgets.timeline import Timeline
 from napari_lossguide.widgets.uncertainty_row import UncertaintyRow
 from napari_lossguide.widgets.views import held
-from napari_lossguide.widgets.worker import Errand, Job, Point, Preview, watch_machine
+from napari_lossguide.widgets.worker import Errand, Point, Preview
 
 FIRST_PAINT = 100  # milliseconds for the canvas to draw the new layer before a thread takes its share of the processor
 
@@ -61,7 +61,7 @@ def split(result: Result, kdata: KData, name: str) -> tuple[Parts, str, KData]:
     return parts(result), name, kdata
 
 
-class ReconstructDock(Panel):
+class ReconstructDock(RunDock):
     """Dock widget; one run at a time.
 
     Parameters
@@ -71,25 +71,16 @@ class ReconstructDock(Panel):
     Attributes
     ----------
     settings : what to run.
-    panel : buttons, progress and curve.
     uncertainty : what the samples of the last run say.
-    done : signal ``(sentence)`` at the end of a run: empty, or why there is no result.
     """
 
-    done = Signal(str)
-
     def __init__(self, napari_viewer: Any) -> None:
-        super().__init__(napari_viewer)
+        super().__init__(napari_viewer, RunPanel())
         self.setProperty(GIVES_RECIPE, True)
-        self._viewer = napari_viewer
-        self.settings = ReconstructSettings(self, napari_viewer)
-        self.panel, self.timeline = RunPanel(), Timeline()
+        self.settings, self.timeline = ReconstructSettings(self, napari_viewer), Timeline()
         self.uncertainty = UncertaintyRow(napari_viewer, self.attempt)
         self._parts = Errand(self)
         self._parts.ended.connect(self._show_parts)
-        self._set = read_settings()
-        self._job: Job | None = None
-        self._live: Live | None = None
         self._preview: RunPreview | None = None
         self._history: History | None = None
         self._following: History | None = None  # waits for the end of the run: a branch of it, or a fresh start
@@ -98,20 +89,12 @@ class ReconstructDock(Panel):
         self._look_soon = self.after(150, self._offer_restart)
         self._turned: set[str] = set()  # live knobs, by hand, since this run began
         self._last: tuple[Recipe, Recipe] | None = None  # as it was started, as it came out
-        self._stoppers: list[Callable[[], bool]] = []
         self.autosave = Autosave(self, napari_viewer)
-        self.destroyed.connect(partial(_stop_all, self._stoppers))
         self._build()
 
-    @property
-    def running(self) -> bool:
-        """Is there a run?"""
-        return self.panel.state != "idle"
-
     def event(self, event: QEvent) -> bool:
-        """Cancel when napari takes the widget out of its dock: nobody could stop the run any more."""
+        """Put napari's grid back as it was when the widget is taken out of its dock."""
         if event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self.cancel()
             self.timeline.together.setChecked(False)
         return super().event(event)
 
@@ -119,8 +102,8 @@ class ReconstructDock(Panel):
         """Run what the form says."""
         if not self.running:
             with self.attempt():
-                self._set = read_settings()
-                tape = Tape(self._set.recording_memory * MB, self._set.place("recordings"))
+                settings = read_settings()
+                tape = Tape(settings.recording_memory * MB, settings.place("recordings"))
                 self._begin(History(self.settings.kdata(), self.settings.points(), self.settings.recipe(), tape))
 
     def branch(self, step: int) -> None:
@@ -144,12 +127,6 @@ class ReconstructDock(Panel):
             if self.panel.state == "running":
                 self._following = following
                 self.cancel()
-
-    def cancel(self) -> None:
-        """End the run at the next step; the previous results stay."""
-        if self._live is not None and self.panel.state == "running":
-            self._live.cancel()
-            self.panel.set_state("cancelling")
 
     def recipe(self) -> tuple[Recipe, str]:
         """What is copied and saved, and what it is called.
@@ -196,24 +173,16 @@ class ReconstructDock(Panel):
 
     def _begin(self, history: History) -> None:
         kdata, recipe, points = history.kdata, history.recipe, history.points
-        self._history, self._preview, self._live = history, None, Live(recipe.changes)
+        self._history, self._preview = history, None
         self._turned.clear()
-        device = self.settings.device.currentData()
-        start = partial(start_reconstruction, kdata, recipe, device, self._live, history.tape)
+        live, device = Live(recipe.changes), self.settings.device.currentData()
+        start = partial(start_reconstruction, kdata, recipe, device, live, history.tape)
         title = f"{method(recipe.method).title} of {kdata.name}"
-        how: dict[str, Any] = {"preview": self.panel.preview.isChecked(), "rate": self._set.preview_rate}
         self.autosave.begin(recipe, title, kdata)
-        self._job = Job(start, self._live, title=title, parent=self, watch=partial(watch_machine, device), **how)
-        self._job.watched.connect(self.panel.show_machine)
-        self._stoppers[:] = [self._job.stopper]
-        self._job.noted.connect(self.panel.note)
-        self._job.progressed.connect(self._show_points)
-        self._job.previewed.connect(self._show_preview)
-        self._job.ended.connect(self._end)
+        self._launch(start, live, title, device)
         self._restart.hide()
         if history.at is None:
             self.timeline.together.setChecked(False)  # they were of another run
-        self.panel.begin("Starting…")
         self.timeline.begin(method(recipe.method).needs_prior, kdata.n_slices)
         self._offer_branch()
         # The window answers between the click, the zero-filled image, its layer and the first step.
@@ -230,25 +199,20 @@ class ReconstructDock(Panel):
             self.once(FIRST_PAINT, self._job.start)
 
     def _show_points(self, points: list[Point]) -> None:
+        super()._show_points(points)
         if self._live is not None:
-            self.panel.show_points(points, self._live.changes)
             self._show_frames()
 
     def _show_preview(self, preview: Preview) -> None:
         if self._preview is not None:
             self._preview.draw(preview.image, preview.slice)
 
-    def _end(self, outcome: Result | Failure) -> None:
-        assert self._job is not None
-        self._stoppers.clear()
-        self._job.deleteLater()
-        if self._history is not None and self._live is not None:
-            self._history.changes = self._live.changes
+    def _show_end(self, outcome: Result | Failure, live: Live) -> None:
+        if self._history is not None:
+            self._history.changes = live.changes
             if isinstance(outcome, Result):
                 self._history.end(self._viewer, outcome)
-        self._job = self._live = None
         self._restart.hide()
-        self.panel.finish()
         with self.attempt():
             if isinstance(outcome, Failure):
                 self._show_failure(outcome)
@@ -262,14 +226,10 @@ class ReconstructDock(Panel):
         if following is not None:
             self._begin(following)
             return
-        finished = isinstance(outcome, Result) and outcome.status == "done"
-        self.done.emit("" if finished else self.status.sentence or "Cancelled.")
+        self._tell_end(isinstance(outcome, Result) and outcome.status == "done")
 
     def _show_failure(self, failure: Failure) -> None:
-        self.panel.where.setText("Cancelled" if failure.cancelled else "Failed")
-        self.status.setToolTip(failure.detail[-4000:])
-        if not failure.cancelled:
-            self.status.show_text(failure.sentence, colour="error")
+        super()._show_failure(failure)
         if failure.image is not None and self._preview is not None:
             self._preview.draw(failure.image, self._preview.at)
 
@@ -333,9 +293,8 @@ class ReconstructDock(Panel):
         self._restart.setVisible(not follows)
 
     def _pause(self, paused: bool) -> None:
-        if self._live is not None:
-            (self._live.pause if paused else self._live.resume)()
-            self._offer_branch()
+        super()._pause(paused)
+        self._offer_branch()
 
     def _show_frames(self) -> None:
         if self._history is not None:
@@ -361,10 +320,6 @@ class ReconstructDock(Panel):
             with self.attempt():
                 self._history.show(self._viewer, step, what)
 
-    def _watch(self, enabled: bool) -> None:
-        if self._job is not None:
-            self._job.set_preview(enabled)
-
     def _follow_theme(self, event: Any = None) -> None:
         self.panel.curve.set_foreground(get_theme(self._viewer.theme).text.as_hex())
 
@@ -380,21 +335,11 @@ class ReconstructDock(Panel):
         self._follow_theme()
         give_key(self, self.timeline.button, BRANCH)
         self.panel.give_keys(self)
-        self.panel.run.connect(self.start)
-        self.panel.cancel.connect(self.cancel)
-        self.panel.paused.connect(self._pause)
         self.timeline.scrubbed.connect(self._scrub)
         self.timeline.branch.connect(self.branch)
         self.timeline.side_by_side.connect(self._show_together)
         self._restart.accepted.connect(self.restart)
         self.settings.fixed_changed.connect(self._look_soon.start)
-        self.panel.preview.toggled.connect(self._watch)
         self.settings.live_changed.connect(self._turn)
         for refused in (self.settings.prior.refused, self.settings.beside.region.failed):
             refused.connect(partial(self.status.show_text, colour="error"))
-
-
-def _stop_all(stoppers: list[Callable[[], bool]], *_: object) -> None:
-    """Cancel and wait. Runs while the dock is being destroyed, so it touches no widget."""
-    for stop in stoppers:
-        stop()

@@ -1,12 +1,11 @@
 """The Sweep dock: one scan with every pair of values of two parameters, watched as a table that fills."""
 
 import math
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import QEvent, Qt, Signal
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QCheckBox, QFileDialog, QSplitter, QVBoxLayout, QWidget
 
 from napari_lossguide.cli.sweep import csv_text
@@ -25,16 +24,16 @@ from napari_lossguide.widgets.boxes import ComboBox
 from napari_lossguide.widgets.failure import Failure
 from napari_lossguide.widgets.fold import Fold
 from napari_lossguide.widgets.forms import form_layout
-from napari_lossguide.widgets.panel import Panel, Sentence, heading
+from napari_lossguide.widgets.panel import Sentence, heading
 from napari_lossguide.widgets.reconstruct_settings import DEVICES
 from napari_lossguide.widgets.result_layers import show_result
+from napari_lossguide.widgets.run_dock import RunDock
 from napari_lossguide.widgets.run_panel import RunPanel
 from napari_lossguide.widgets.sweep_axis import AxisChoice
 from napari_lossguide.widgets.sweep_base import SweepBase
 from napari_lossguide.widgets.sweep_board import SweepBoard
 from napari_lossguide.widgets.sweep_metrics import cost_text, settings_text
 from napari_lossguide.widgets.sweep_run import CellPoint, CellPreview, start_sweep
-from napari_lossguide.widgets.worker import Job
 
 FILTERS = {".npz": "Sweep (*.npz)", ".png": "Figure (*.png)", ".csv": "Table (*.csv)"}
 MOST_CELLS = 400
@@ -43,7 +42,7 @@ SENTENCES = 110  # pixels for what will be said below the table
 SOON = 150  # milliseconds of rest before the cost is counted
 
 
-class SweepDock(Panel):
+class SweepDock(RunDock):
     """Dock widget; one sweep at a time.
 
     Parameters
@@ -54,54 +53,28 @@ class SweepDock(Panel):
     ----------
     base, rows, columns : what is asked for.
     cost : how much it is.
-    panel : buttons and progress.
     board : the table.
-    done : signal ``(sentence)`` at the end: empty, or why the sweep is not whole.
     """
 
-    done = Signal(str)
-
     def __init__(self, napari_viewer: Any) -> None:
-        super().__init__(napari_viewer)
-        self._viewer = napari_viewer
+        super().__init__(napari_viewer, RunPanel())
         self.base, self.rows, self.columns = SweepBase(self, napari_viewer), AxisChoice("Rows"), AxisChoice("Columns")
-        self.cost, self.panel, self.board = Sentence("Cost"), RunPanel(), SweepBoard()
+        self.cost, self.board = Sentence("Cost"), SweepBoard()
         self._splitter, self._below = QSplitter(Qt.Orientation.Vertical), QWidget()
         self.keep, self.device = QCheckBox("Keep the cells that are done"), ComboBox()
-        self._job: Job | None = None
-        self._live: Live | None = None
         self._coming: Gathering | None = None  # has started, but not got through its checks
         self._layers: dict[tuple[int, int], Any] = {}
-        self._stoppers: list[Callable[[], bool]] = []
-        self.destroyed.connect(partial(_stop_all, self._stoppers))
         self._count = self.after(SOON, self._show_cost)
         self._build()
         self._offer()
         self.columns.choose(next(iter(variables(Recipe()))))
         self._show_cost()
 
-    @property
-    def running(self) -> bool:
-        """Is there a sweep?"""
-        return self.panel.state != "idle"
-
-    def event(self, event: QEvent) -> bool:
-        """Cancel when napari takes the widget out of its dock: nobody could stop the sweep any more."""
-        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self.cancel()
-        return super().event(event)
-
     def start(self) -> None:
         """Run what the form says."""
         if not self.running:
             with self.attempt():
                 self._begin(Gathering(self.base.kdata(), self.grid()))
-
-    def cancel(self) -> None:
-        """End the sweep at the next step; the cells that are done stay."""
-        if self._live is not None and self.panel.state == "running":
-            self._live.cancel()
-            self.panel.set_state("cancelling")
 
     def grid(self) -> Grid:
         """The recipes of all cells.
@@ -163,30 +136,17 @@ class SweepDock(Panel):
             layer.visible = True
 
     def _begin(self, gathering: Gathering) -> None:
-        known = self._known(gathering)
-        self._live, self._coming = Live(), gathering
-        start = partial(start_sweep, gathering, known, self.device.currentData(), self._live)
+        known, live, device = self._known(gathering), Live(), self.device.currentData()
+        self._coming = gathering
+        start = partial(start_sweep, gathering, known, device, live)
         cells = len(gathering.grid.rows) * len(gathering.grid.columns)
-        self._job = Job(
-            start,
-            self._live,
-            title=f"Sweep of {gathering.kdata.name}, {cells} cells",
-            preview=self.panel.preview.isChecked(),
-            point=CellPoint.of,
-            picture=CellPreview.of,
-            parent=self,
-        )
-        self._stoppers[:] = [self._job.stopper]
-        self._job.noted.connect(self.panel.note)
-        self._job.progressed.connect(self._show_points)
-        self._job.previewed.connect(self._show_live)
-        self._job.ended.connect(self._end)
+        title = f"Sweep of {gathering.kdata.name}, {cells} cells"
+        job = self._launch(start, live, title, device, point=CellPoint.of, picture=CellPreview.of)
         self._set_running(True)
         if not self.board.cells:
             self._open_board()
-        self.panel.begin("Starting…")
         self.panel.curve.hide()  # each cell has its own
-        self._job.start()
+        job.start()
 
     def _known(self, gathering: Gathering) -> list[Cell]:
         """Cells of the sweep before that this one need not run again."""
@@ -203,7 +163,7 @@ class SweepDock(Panel):
                 self.once(50, self._share)  # the table knows its size by then
             self._coming, self._layers = None, {}
 
-    def _show_live(self, preview: CellPreview) -> None:
+    def _show_preview(self, preview: CellPreview) -> None:
         if self._coming is None:
             self.board.show_live(preview)
 
@@ -215,34 +175,22 @@ class SweepDock(Panel):
         last = points[-1]
         self.panel.advance(last.step, max(last.total, 1), f"Cell {last.cell + 1} of {last.cells}")
 
-    def _end(self, outcome: Sweep | Failure) -> None:
-        assert self._job is not None
-        self._stoppers.clear()
-        self._job.deleteLater()
-        began = self._coming is None
-        self._job = self._live = self._coming = None
+    def _show_end(self, outcome: Sweep | Failure, live: Live) -> None:
+        began, self._coming = self._coming is None, None
         self._set_running(False)
-        self.panel.finish()
         with self.attempt():
             if isinstance(outcome, Failure):
                 self.board.end()
                 self._show_failure(outcome)
             elif began:
                 self.board.end(outcome.status)
-                self._show_end(outcome)
+                self._show_sweep(outcome)
             else:
                 self.panel.where.setText("Cancelled")
         self._show_cost(tell=False)
-        whole = isinstance(outcome, Sweep) and bool((outcome.status == "done").all())
-        self.done.emit("" if whole else self.status.sentence or "Cancelled.")
+        self._tell_end(isinstance(outcome, Sweep) and bool((outcome.status == "done").all()))
 
-    def _show_failure(self, failure: Failure) -> None:
-        self.panel.where.setText("Cancelled" if failure.cancelled else "Failed")
-        self.status.setToolTip(failure.detail[-4000:])
-        if not failure.cancelled:
-            self.status.show_text(failure.sentence, colour="error")
-
-    def _show_end(self, outcome: Sweep) -> None:
+    def _show_sweep(self, outcome: Sweep) -> None:
         counts = {word: int((outcome.status == word).sum()) for word in ("done", "diverged", "failed")}
         total, ended = outcome.status.size, sum(counts.values())
         self.panel.where.setText("Done" if ended == total else "Cancelled")
@@ -287,14 +235,6 @@ class SweepDock(Panel):
         for widget in (self.base, self.rows, self.columns, self._more):
             widget.setEnabled(not running)
         self.cost.setVisible(not running and bool(self.cost.sentence))
-
-    def _pause(self, paused: bool) -> None:
-        if self._live is not None:
-            (self._live.pause if paused else self._live.resume)()
-
-    def _watch(self, enabled: bool) -> None:
-        if self._job is not None:
-            self._job.set_preview(enabled)
 
     def _copy(self) -> None:
         with self.attempt():
@@ -368,10 +308,6 @@ class SweepDock(Panel):
         self._splitter.setSizes([form, height - form])
 
     def _connect(self) -> None:
-        self.panel.run.connect(self.start)
-        self.panel.cancel.connect(self.cancel)
-        self.panel.paused.connect(self._pause)
-        self.panel.preview.toggled.connect(self._watch)
         self.base.changed.connect(self._changed)
         self.base.prior.refused.connect(partial(self.status.show_text, colour="error"))
         for axis in (self.rows, self.columns):
@@ -379,9 +315,3 @@ class SweepDock(Panel):
         self.board.opened.connect(self.open_cell)
         self.board.copy.connect(self._copy)
         self.board.save.connect(self._ask_and_save)
-
-
-def _stop_all(stoppers: list[Callable[[], bool]], *_: object) -> None:
-    """Cancel and wait. Runs while the dock is being destroyed, so it touches no widget."""
-    for stop in stoppers:
-        stop()
