@@ -95,6 +95,10 @@ def test_each_button_does_its_step_and_gets_its_tick(qtbot):
     dock.buttons["compare"].click()
     qtbot.waitUntil(lambda: ticked() == list(guide_dock.STEPS), timeout=10_000)
     assert viewer.window.open["Compare"].modes.mode == "side by side"
+    reconstruct.settings.mask.layer = None
+    dock.buttons["run"].click()
+    assert reconstruct.settings.mask.layer is None, "all points, if the person says so"
+    qtbot.waitUntil(lambda: not reconstruct.running, timeout=60_000)
 
 
 def test_a_lesson_that_needs_a_package_says_so(qtbot, monkeypatch):

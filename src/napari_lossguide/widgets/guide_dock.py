@@ -106,9 +106,6 @@ class GuideDock(Panel):
 
     def _run(self) -> None:
         dock: ReconstructDock = self._open("Reconstruct")
-        masks = [x for x in self._viewer.layers if role_of(x) == "mask"]
-        if masks and dock.settings.mask.layer is None and dock.settings.kdata().fully_sampled:
-            dock.settings.mask.layer = masks[-1]
         dock.start()
 
     def _compare(self) -> None:
