@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.test_cli import start, tiny_prior  # noqa: F401 (a fixture)
+from tests.test_cli import make_prior, start, tiny_prior  # noqa: F401 (a fixture)
 
 from napari_lossguide.cli import main
 from napari_lossguide.data.phantoms import shepp_logan, simulate
@@ -90,6 +90,22 @@ def test_what_failed_is_tried_again_only_when_asked(tmp_path, recipe, capsys):
     for options, before in (([], 0), ([], 2), (["--retry-failed"], 1)):
         assert main(["batch", recipe, *files, "-o", out, *options]) == 1
         assert f"2 slices, {before} of them done before" in capsys.readouterr().err
+
+
+def test_another_version_of_the_prior_is_another_batch(tmp_path, capsys):
+    prior = make_prior(tmp_path / "own.safetensors")
+    recipe = tmp_path / "recipe.json"
+    recipe.write_text(Recipe.for_method("prox-mean", steps=2, prior=str(prior)).to_json())
+    command = ["batch", str(recipe), *scans(tmp_path / "in", 1, 2), "-o", str(tmp_path / "out")]
+    assert main(command) == 0
+    before = contents(tmp_path / "out")
+    assert main(command) == 0
+    assert "run now      0" in capsys.readouterr().out and contents(tmp_path / "out") == before
+    make_prior(prior, factor=1.5)
+    assert main(command) == 0
+    assert "run now      2" in capsys.readouterr().out
+    after = contents(tmp_path / "out")
+    assert all(after[name]["recipe"] != before[name]["recipe"] for name in before)
 
 
 def test_one_batch_at_a_time(tmp_path, recipe, capsys):

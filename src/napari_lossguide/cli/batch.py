@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 def batch(args: argparse.Namespace) -> None:
     """Reconstruct what is not done yet, write summary and contact sheet, and say how it went."""
-    from napari_lossguide.recon.batch import forget_failure, known, plan
+    from napari_lossguide.recon.batch import forget_failure, known, pinned, plan
 
     folder = output_folder(args.output)
-    recipe = read_recipe(args.recipe)
+    recipe = pinned(read_recipe(args.recipe))
     with alone_in(folder):
         pieces, lines = plan(args.files, folder, recipe, real=args.real, variable=args.variable)
         if not args.scheduler:  # whose workers may outlive a batch and be writing still

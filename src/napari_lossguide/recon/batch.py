@@ -114,6 +114,26 @@ def plan(
     return pieces, lines
 
 
+def pinned(recipe: Recipe) -> Recipe:
+    """The recipe with the checksum of its prior as it is now.
+
+    Another version of the prior is another recipe then: what was done with the old one is done again, and every worker
+    uses this one.
+
+    Raises
+    ------
+    InvalidInput
+        If there is no such prior.
+    """
+    from napari_lossguide.priors.load import find_prior, prior_info
+    from napari_lossguide.recon.methods import method
+
+    if not method(recipe.method).needs_prior or recipe.prior_sha256:
+        return recipe
+    found = prior_info(find_prior(recipe.prior), checksum=True)
+    return recipe.model_copy(update={"prior_sha256": found.sha256})
+
+
 def _hash(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
