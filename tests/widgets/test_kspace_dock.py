@@ -67,7 +67,7 @@ def test_unreadable_file_is_a_sentence_and_keeps_what_is_shown(dock, viewer, sca
 
 
 def test_unexpected_errors_are_shown_and_the_dock_stays_usable(dock, viewer, scan, tmp_path, monkeypatch):
-    def fail(_):
+    def fail(_, **how):
         raise RuntimeError("the reader\nfell over")
 
     np.save(tmp_path / "scan.npy", scan.kspace)
