@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
+from napari_lossguide.data.exports.record import record_json
 from napari_lossguide.types import InvalidInput
 
 
@@ -59,15 +58,9 @@ class Export:
             object.__setattr__(self, "affine", affine)
 
     @property
-    def record(self) -> dict[str, Any]:
-        """Name, recipe and facts, for a place of the file or a file beside it that holds JSON."""
-        texts = {"recipe": self.recipe, "facts": self.facts}
-        return {"name": self.name, **{key: _strict(json.loads(text)) for key, text in texts.items() if text}}
-
-    @property
     def record_json(self) -> str:
-        """`record` as JSON that every program reads: what is not finite is null."""
-        return json.dumps(self.record, indent=2, ensure_ascii=False)
+        """Name, place, recipe and facts as JSON, for a place in the file or a file beside it; see `exports.record`."""
+        return record_json(self)
 
 
 class Writer(Protocol):
@@ -87,11 +80,3 @@ class Writer(Protocol):
             If it cannot be written. The old file is then as it was.
         """
         ...
-
-
-def _strict(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _strict(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_strict(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,19 @@
+"""BART's pairs of files, with the record in a third one, NAME.json."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from napari_lossguide.data.exports.base import Export
+from napari_lossguide.data.formats.bart import record_of, write_cfl
+
+
+class Cfl:
+    """NAME.cfl, complex64, NAME.hdr, and NAME.json: BART has no place for anything else."""
+
+    name = "BART .cfl"
+    suffixes: tuple[str, ...] = (".cfl",)
+
+    def write(self, path: Path, export: Export) -> None:
+        """Write the three files together."""
+        write_cfl(path, export.images, {record_of(path): export.record_json.encode()})
