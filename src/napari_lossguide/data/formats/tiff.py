@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -12,7 +15,7 @@ import numpy as np
 
 from napari_lossguide.data.exports.ome_tiff import CHANNELS, NAMESPACE
 from napari_lossguide.data.exports.record import Record, image_hash, read_record
-from napari_lossguide.data.formats.base import Entry, Loaded, choose_entry
+from napari_lossguide.data.formats.base import Entry, Loaded, choose_entry, opening
 
 if TYPE_CHECKING:
     import tifffile
@@ -38,21 +41,14 @@ class Tiff:
 
     def recognises(self, path: Path, head: bytes) -> bool:
         """A TIFF file with OME's description."""
-        import tifffile
-
         if not head.startswith(_MARKS):
             return False
-        try:
-            with tifffile.TiffFile(path) as file:
-                return bool(file.is_ome) and bool(_stacks(file))
-        except tifffile.TiffFileError:
-            return False
+        with _tiff(path) as file:
+            return bool(file.is_ome)
 
     def entries(self, path: Path) -> tuple[Entry, ...]:
         """Images with the axes T, C, Z, Y and X; no colours."""
-        import tifffile
-
-        with tifffile.TiffFile(path) as file:
+        with _tiff(path) as file:
             return tuple(stack.entry for stack in _stacks(file))
 
     def choose(self, path: Path, variable: str | None) -> str:
@@ -61,15 +57,13 @@ class Tiff:
 
     def load(self, path: Path, name: str, slices: slice) -> Loaded:
         """Read slices; see `base.Format`. Those of our own writer are read whole, to tell whether they were changed."""
-        import tifffile
-
-        with tifffile.TiffFile(path) as file:
+        with _tiff(path) as file:
             stack = next(stack for stack in _stacks(file) if stack.entry.name == name)
             root = ElementTree.fromstring(file.ome_metadata or "")
             pages, record = file.series[stack.number].pages, _record(root)
             chosen = stack.planes if record is not None else stack.planes[:, slices]
             parts = np.stack([[pages[int(n)].asarray() for n in part] for part in chosen])
-        spacing = _spacing(root, stack.number)
+            spacing = _spacing(root, stack.number)
         images = parts[0]
         if len(parts) > 1:
             images = np.empty(parts.shape[1:], np.complex64)
@@ -81,12 +75,24 @@ class Tiff:
         return Loaded("images", images[slices], spacing)
 
 
+@contextmanager
+def _tiff(path: Path) -> Iterator[tifffile.TiffFile]:
+    import tifffile
+
+    # tifffile lets through what unpacking of damaged headers raises.
+    damage = (tifffile.TiffFileError, ElementTree.ParseError, AttributeError, ArithmeticError, struct.error)
+    with opening(path, *damage), tifffile.TiffFile(path) as file:
+        yield file
+
+
 def _stacks(file: tifffile.TiffFile) -> list[_Stack]:
     root = ElementTree.fromstring(file.ome_metadata or "")
     stacks = []
     for number, series in enumerate(file.series):
-        axes, shape = series.get_axes(squeeze=False), series.get_shape(squeeze=False)
-        sizes = dict(zip(axes, shape, strict=True))
+        sizes = dict(zip(series.get_axes(squeeze=False), series.get_shape(squeeze=False), strict=True))
+        if sizes.get("S") == 1:  # samples of a pixel; several are colours
+            del sizes["S"]
+        axes, shape = "".join(sizes), tuple(sizes.values())
         if axes[-2:] != "YX" or not set(axes) <= set("TCZYX") or len(series.pages) != np.prod(shape[:-2]):
             continue
         planes = np.arange(len(series.pages)).reshape(shape[:-2])
