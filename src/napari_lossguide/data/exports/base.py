@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -79,4 +79,13 @@ class Writer(Protocol):
         InvalidInput
             If it cannot be written. The old file is then as it was.
         """
+        ...
+
+
+@runtime_checkable
+class ManyFiles(Writer, Protocol):
+    """A writer that makes several files."""
+
+    def files(self, path: Path) -> tuple[Path, ...]:
+        """All that it writes or replaces when it is given this name."""
         ...

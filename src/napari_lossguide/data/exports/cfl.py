@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from napari_lossguide.data.exports.base import Export
-from napari_lossguide.data.formats.bart import record_of, write_cfl
+from napari_lossguide.data.formats.bart import header_of, record_of, write_cfl
 
 
 class Cfl:
@@ -14,6 +14,12 @@ class Cfl:
     name = "BART .cfl"
     suffixes: tuple[str, ...] = (".cfl",)
 
+    def files(self, path: Path) -> tuple[Path, ...]:
+        """The three."""
+        return path.with_suffix(".cfl"), header_of(path.with_suffix(".cfl")), record_of(path.with_suffix(".cfl"))
+
     def write(self, path: Path, export: Export) -> None:
         """Write the three files together."""
-        write_cfl(path, export.images, {record_of(path): export.record_json.encode()})
+        write_cfl(
+            path.with_suffix(".cfl"), export.images, {record_of(path.with_suffix(".cfl")): export.record_json.encode()}
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from napari_lossguide.data.exports.base import Export, Writer
+from napari_lossguide.data.exports.base import Export, ManyFiles, Writer
 from napari_lossguide.data.exports.cfl import Cfl
 from napari_lossguide.data.exports.ismrmrd_images import IsmrmrdImages
 from napari_lossguide.data.exports.nifti import Nifti
@@ -42,6 +42,18 @@ def writer_of(path: str | os.PathLike[str]) -> Writer:
     raise InvalidInput(f"The output {path} has an ending that no writer has; accepted are {', '.join(endings())}.")
 
 
+def files_of(path: str | os.PathLike[str]) -> tuple[Path, ...]:
+    """All files that are written under a name; the first is the one to open.
+
+    Raises
+    ------
+    InvalidInput
+        If no writer has its ending.
+    """
+    writer = writer_of(path)
+    return writer.files(Path(path)) if isinstance(writer, ManyFiles) else (Path(path),)
+
+
 def export(path: str | os.PathLike[str], what: Export) -> Path:
     """Write images to the kind of file that its ending asks for.
 
@@ -56,4 +68,4 @@ def export(path: str | os.PathLike[str], what: Export) -> Path:
         If the ending is unknown, or the file cannot be written; an older one is then as it was.
     """
     writer_of(path).write(Path(path), what)
-    return Path(path)
+    return files_of(path)[0]
