@@ -59,7 +59,7 @@ def image_file(name: str, *inputs: str | None) -> Path:
     taken = [twin for other in inputs if other for twin in _twins(Path(other).expanduser())]
     for path in (first, *others):
         if path.resolve() in taken:
-            raise InvalidInput(f"The output {name} would replace the input {path}; give another name.")
+            raise InvalidInput(f"The output {path} is also an input; give another name.")
     for path in others:
         if path.is_dir():
             raise InvalidInput(f"The output {name} needs the file {path}, which is a folder; give another name.")
