@@ -1,12 +1,14 @@
 """napari's Save: every ending, for reconstructions, k-space and layers of others."""
 
 import json
+from pathlib import Path
 
 import napari.layers
 import nibabel
 import numpy as np
 import pytest
 from napari.plugins.io import save_layers
+from npe2 import PluginManager, PluginManifest
 
 from napari_lossguide.data.formats.registry import format_of
 from napari_lossguide.data.kdata import KData
@@ -14,11 +16,24 @@ from napari_lossguide.data.phantoms import shepp_logan, simulate
 from napari_lossguide.data.readers import entries, read
 from napari_lossguide.recon.engine import reconstruct
 from napari_lossguide.types import InvalidInput
+from napari_lossguide.widgets import io
 from napari_lossguide.widgets.io import kspace_layers, write_result
 from napari_lossguide.widgets.views import KEY
 
 AFFINE = np.array([[0.0, 0, 1.5, -20], [0, -2, 0, 30], [3, 0, 0, 7], [0, 0, 0, 1]])
 ENDINGS = [".nii.gz", ".nii", ".cfl", ".h5", ".ome.tif"]
+
+
+@pytest.fixture(autouse=True)
+def plugin():
+    """The plugin as napari knows it, by its own manifest."""
+    plugins = PluginManager.instance()
+    known = "napari-lossguide" in plugins
+    if not known:
+        plugins.register(PluginManifest.from_file(Path(io.__file__).parents[1] / "napari.yaml"))
+    yield
+    if not known:
+        plugins.unregister("napari-lossguide")
 
 
 @pytest.fixture
