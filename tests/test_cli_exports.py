@@ -13,6 +13,9 @@ from napari_lossguide.data.formats.bart import write_cfl
 from napari_lossguide.data.formats.registry import format_of
 from napari_lossguide.data.phantoms import shepp_logan, simulate
 from napari_lossguide.data.readers import entries, read
+from napari_lossguide.recon.autosave import Keeping, Session
+from napari_lossguide.recon.engine import reconstruct
+from napari_lossguide.recon.restore import restore
 
 AFFINE = np.array([[0.1, 0, 1.5, -20], [0, -2, 0, 30], [3, 0, 0, 7], [0, 0, 0, 1.0]])
 SPACING = tuple(float(mm) for mm in np.linalg.norm(AFFINE[:3, :3], axis=0))
@@ -56,6 +59,19 @@ def test_the_recipe_goes_with_it(tmp_path, scan, capsys):
 def test_an_image_known_to_be_real_is_written_as_real(tmp_path, scan):
     assert recon(scan, tmp_path / "out.nii", "--real") == 0
     assert nibabel.load(tmp_path / "out.nii").get_data_dtype() == np.float32
+
+
+def test_an_autosaved_result_knows_its_place_again(tmp_path, scan):
+    session = Session(Keeping(folder=tmp_path / "kept"))
+    result = reconstruct(read(scan), method="zero-filled")
+    path = session.keep(session.number(), "a result", result, result.spacing)
+    again = restore(path).result
+    session.close()
+    assert again.spacing == SPACING
+    np.testing.assert_array_equal(again.affine, AFFINE)
+    sent = again.export("a result")
+    np.testing.assert_array_equal(sent.affine, AFFINE)
+    np.testing.assert_array_equal(sent.images, result.image)
 
 
 def no_run(monkeypatch):
