@@ -26,7 +26,7 @@ def output_file(name: str, suffix: str, *inputs: str | None) -> Path:
         On another suffix, a missing or read-only folder, or an output that is one of the inputs.
     """
     path = Path(name).expanduser()
-    if path.suffix.lower() != suffix:
+    if not path.name.lower().endswith(suffix):
         raise InvalidInput(f"The output {name} must end in {suffix}.")
     if path.is_dir():
         raise InvalidInput(f"The output {name} is a folder; give a file.")
@@ -38,6 +38,40 @@ def output_file(name: str, suffix: str, *inputs: str | None) -> Path:
     except OSError as error:
         raise InvalidInput(f"The output {name} cannot be written: {path.parent}: {error.strerror or error}.") from error
     return path
+
+
+def image_file(name: str, *inputs: str | None) -> Path:
+    """As `output_file`, for images: the ending chooses the kind of file, which may be several.
+
+    Returns
+    -------
+    Path
+        The file to open when it is written.
+
+    Raises
+    ------
+    InvalidInput
+        On an ending that no writer has too, and if a file beside it would replace one of the inputs.
+    """
+    from napari_lossguide.data.exports.registry import ending_of, files_of
+
+    first, *others = files_of(Path(name).expanduser())
+    taken = [twin for other in inputs if other for twin in _twins(Path(other).expanduser())]
+    for path in (first, *others):
+        if path.resolve() in taken:
+            raise InvalidInput(f"The output {path} is also an input; give another name.")
+    for path in others:
+        if path.is_dir():
+            raise InvalidInput(f"The output {name} needs the file {path}, which is a folder; give another name.")
+    return output_file(str(first), ending_of(first), *inputs)
+
+
+def _twins(path: Path) -> set[Path]:
+    """A file, and both of a BART pair that is named without its ending or by one of them."""
+    from napari_lossguide.data.formats.bart import header_of
+
+    pair = {header_of(path), header_of(path).with_suffix(".cfl")} if path.suffix in ("", ".cfl", ".hdr") else set()
+    return {each.resolve() for each in {path} | pair}
 
 
 def read_maps(name: str) -> np.ndarray:

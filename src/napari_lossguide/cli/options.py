@@ -77,7 +77,9 @@ def add_recon(commands: Any) -> None:
     p = commands.add_parser(
         "recon", help="reconstruct k-space", description="Options that are given override those of --recipe."
     )
-    add_recon_options(p)
+    add_recon_options(
+        p, "the whole result (.npz), or its image for other programs, such as .nii.gz: the ending chooses"
+    )
     p.add_argument("--save-recipe", metavar="R.json", help="write the recipe of this run")
     p.set_defaults(run=recon)
 
@@ -138,10 +140,10 @@ def add_batch(commands: Any) -> None:
     p.set_defaults(run=batch)
 
 
-def add_recon_options(p: argparse.ArgumentParser) -> None:
+def add_recon_options(p: argparse.ArgumentParser, output: str | None = None) -> None:
     """Everything that a reconstruction follows from."""
     p.add_argument("input", metavar="INPUT", help=".npy or .npz with k-space or images, or a fastMRI .h5 file")
-    p.add_argument("-o", "--output", required=True, metavar="OUT.npz")
+    p.add_argument("-o", "--output", required=True, metavar="OUT.npz", help=output)
     which = p.add_mutually_exclusive_group()
     which.add_argument("--mask", metavar="M.npy", help="keep only these acquired points")
     which.add_argument("--mask-type", metavar="NAME", help="keep only the points of a mask made with the next options")

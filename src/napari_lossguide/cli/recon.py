@@ -9,7 +9,7 @@ from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_lossguide.cli.files import output_file, read_maps, read_result
+from napari_lossguide.cli.files import image_file, output_file, read_maps, read_result
 from napari_lossguide.cli.progress import run_to_the_end
 from napari_lossguide.data.writers import write_text
 from napari_lossguide.types import InvalidInput
@@ -25,11 +25,14 @@ if TYPE_CHECKING:
 
 def recon(args: argparse.Namespace) -> None:
     """Reconstruct, write the result and print a summary."""
+    from napari_lossguide.data.exports.registry import files_of
     from napari_lossguide.data.readers import read
 
     inputs = (args.input, args.mask, args.maps, args.recipe, args.region, args.noise_scan)
-    output = output_file(args.output, ".npz", *inputs)
-    saved_recipe = output_file(args.save_recipe, ".json", *inputs) if args.save_recipe else None
+    output = image_file(args.output, *inputs)
+    saved_recipe = (
+        output_file(args.save_recipe, ".json", *inputs, *map(str, files_of(output))) if args.save_recipe else None
+    )
     kdata = read(args.input, real=args.real)
     recipe = recon_recipe(args, kdata.image_shape)
     if args.maps:

@@ -216,7 +216,7 @@ def run_piece(piece: Piece, recipe: Recipe, device: str = "auto", denoiser: Deno
         return line
     line = _line(piece, kdata, result)
     kept = json.dumps({"key": piece.key, "line": asdict(line)})
-    write_npz(piece.output, result.arrays() | {"batch": kept, "spacing": np.asarray(kdata.spacing)})
+    write_npz(piece.output, result.arrays() | {"batch": kept})
     forget_failure(piece)
     return line
 

@@ -65,6 +65,7 @@ def _result(arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any], recipe: 
     names = ("status", "seconds", "nfe", "residual", "noise_std", "provenance", "simulated")
     known: dict[str, Any] = {name: facts[name] for name in names}
     known |= {name: arrays[name] for name in ("image", "zero_filled", "mask", "maps")}
-    known |= {name: arrays.get(name) for name in ("samples", "mean", "std")}
+    known |= {name: arrays.get(name) for name in ("samples", "mean", "std", "affine")}
+    known["spacing"] = tuple(float(mm) for mm in arrays["spacing"])
     failed = {int(index): why for index, why in facts["failed"].items()}
     return Result(recipe=recipe, trace=(), scale=(), failed=failed, **known)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_lossguide.data.exports.base import Export
+from napari_lossguide.data.exports.npz import Npz
+from napari_lossguide.data.exports.registry import writer_of
+from napari_lossguide.data.file_names import stem
 from napari_lossguide.data.writers import write_npz
 from napari_lossguide.recon.live import Change
 from napari_lossguide.recon.recipe import Recipe
@@ -73,6 +79,7 @@ class Result:
         asked again in parts.
     simulated : the k-space was made from an image.
     failed : slices of a stack that have no image, and why, in a sentence; they are NaN in image, samples, mean and std.
+    spacing, affine : where the pixels lie, as `KData` says it.
     """
 
     image: NDArray[np.complex64]
@@ -93,21 +100,17 @@ class Result:
     provenance: Mapping[str, Any]
     simulated: bool
     failed: Mapping[int, str] = field(default_factory=dict)
+    spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    affine: NDArray[np.float64] | None = None
 
     @property
     def changes(self) -> tuple[Change, ...]:
         """Live changes that took effect."""
         return self.recipe.changes
 
-    def arrays(self) -> dict[str, NDArray[Any] | str]:
-        """Contents of the output file, ready for ``write_npz``.
-
-        With several samples ``quantiles`` too: float32 (slice, quantile, ny, nx) of the magnitude, at
-        ``quantile_levels``.
-        """
-        import json
-
-        facts = {
+    def facts(self) -> dict[str, Any]:
+        """What was found, and with what, as files keep it beside the recipe."""
+        return {
             "status": self.status,
             "seconds": round(self.seconds, 3),
             "nfe": self.nfe,
@@ -117,19 +120,55 @@ class Result:
             "provenance": dict(self.provenance),
             "failed": {str(index): why for index, why in self.failed.items()},
         }
+
+    def arrays(self) -> dict[str, NDArray[Any] | str]:
+        """Contents of the output file, ready for ``write_npz``.
+
+        With several samples ``quantiles`` too: float32 (slice, quantile, ny, nx) of the magnitude, at
+        ``quantile_levels``.
+        """
         out: dict[str, NDArray[Any] | str] = {
             "image": self.image,
             "zero_filled": self.zero_filled,
             "mask": self.mask,
             "maps": self.maps,
             "recipe": self.recipe.to_json(),
-            "facts": json.dumps(facts),
+            "facts": json.dumps(self.facts()),
+            "spacing": np.asarray(self.spacing, float),
         }
+        if self.affine is not None:
+            out["affine"] = self.affine
         if self.samples is not None and self.mean is not None and self.std is not None:
             out |= {"samples": self.samples, "mean": self.mean, "std": self.std}
             out |= {"quantiles": quantiles(self.samples), "quantile_levels": np.array(QUANTILES)}
         return out
 
+    def export(self, name: str) -> Export:
+        """The image for other programs, with its place, recipe and facts; of a real image the real part.
+
+        Parameters
+        ----------
+        name : what they may call it.
+        """
+        return Export(
+            images=self.image.real if self.recipe.image == "real" else self.image,
+            spacing=self.spacing,
+            affine=self.affine,
+            name=name,
+            recipe=self.recipe.to_json(),
+            facts=json.dumps(self.facts()),
+        )
+
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write ``arrays()`` as ``.npz``, atomically."""
-        write_npz(path, self.arrays())
+        """Write ``arrays()`` as ``.npz``, or ``export()`` as the kind of file that the ending asks for.
+
+        Raises
+        ------
+        InvalidInput
+            If the ending is unknown, or the file cannot be written; an older one is then as it was.
+        """
+        writer = writer_of(path)
+        if isinstance(writer, Npz):
+            write_npz(path, self.arrays())
+        else:
+            writer.write(Path(path), self.export(stem(path)))

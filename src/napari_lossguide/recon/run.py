@@ -289,12 +289,11 @@ class Run:
             residual=self.slices.residual(image, self.failed),
             noise_std=self.slices.noise_std(),
             scale=tuple(self.slices.scale(i) for i in range(len(image))),
-            provenance={
-                **provenance(self.kdata, image, self.device),
-                **classifier_facts(self.recipe.guidance),
-                "slices_at_once": self.at_once,
-                "batches_split": self.split,
-            },
+            provenance=provenance(self.kdata, image, self.device)
+            | classifier_facts(self.recipe.guidance)
+            | {"slices_at_once": self.at_once, "batches_split": self.split},
             simulated=self.kdata.simulated,
             failed=dict(self.failed),
+            spacing=self.kdata.spacing,
+            affine=self.kdata.affine,
         )

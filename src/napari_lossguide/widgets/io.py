@@ -12,11 +12,11 @@ from napari_lossguide.data.display import display_limits, view
 from napari_lossguide.data.file_names import stem
 from napari_lossguide.data.kdata import KData
 from napari_lossguide.data.readers import entries, read, read_image
-from napari_lossguide.data.writers import write_npy, write_npz
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.recon.uncertainty import spread_note
 from napari_lossguide.types import InvalidInput
 from napari_lossguide.widgets.entry_choice import ask_entry
+from napari_lossguide.widgets.save import write_layer
 from napari_lossguide.widgets.settings import read_settings
 from napari_lossguide.widgets.views import (
     KEY,
@@ -141,27 +141,19 @@ def kspace_layers(kdata: KData) -> list[LayerData]:
 
 
 def write_result(path: str, data: Any, meta: Mapping[str, Any]) -> list[str]:
-    """Write an image layer.
+    """Write an image layer; the file's ending chooses the format, see `data.exports`.
 
-    A reconstruction goes to .npz whole, with its recipe; a k-space layer goes to .npz as its k-space. Any other layer
-    is written as `image` of an .npz with its spacing. An .npy file is the layer's array.
+    A reconstruction goes to .npz whole, and to the other formats as its complex image with its place in the patient,
+    its recipe and its facts. A k-space layer goes to .npz or .cfl as its k-space. Any other layer is written as it is
+    shown, with its spacing. An .npy file is the layer's array.
 
     Raises
     ------
     InvalidInput
         If the file cannot be written; an older one is then as it was.
     """
-    kept = meta.get("metadata", {}).get(KEY, {})
     array = np.asarray(data[0] if meta.get("multiscale") or isinstance(data, list) else data)
-    if Path(path).suffix.lower() == ".npy":
-        write_npy(path, array)
-    elif kept.get("result") is not None:
-        kept["result"].save(path)
-    elif kept.get("role") == "kspace" and isinstance(kept.get("kdata"), KData):
-        write_npz(path, kept["kdata"].arrays())
-    else:
-        write_npz(path, {"image": array, "spacing": np.asarray(meta.get("scale", (1.0,)), float)[-3:]})
-    return [path]
+    return write_layer(path, array, meta)
 
 
 def _npy_holds(path: str) -> str:

@@ -38,8 +38,8 @@ def read_array(form: ArrayFormat, path: Path, preferred: Sequence[str]) -> np.nd
 
 
 def kind_of(name: str, dtype: np.dtype) -> Kind:
-    """K-space is complex; what is called `kspace` must be, and what is called `images` is none."""
-    return "images" if name == "images" or (name != "kspace" and dtype.kind != "c") else "kspace"
+    """K-space is complex; what is called `kspace` must be, and `images` and the `image` of a result are none."""
+    return "images" if name in ("image", "images") or (name != "kspace" and dtype.kind != "c") else "kspace"
 
 
 def array_entry(name: str, shape: tuple[int, ...], dtype: np.dtype) -> Entry | None:

@@ -8,13 +8,15 @@ same transform, so that numbers keep their scale.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
+from napari_lossguide.data.exports.record import image_hash, read_record
 from napari_lossguide.data.formats.base import HEAD, Entry, Kind, Loaded, choose_entry
 from napari_lossguide.data.writers import replace_files
 from napari_lossguide.types import InvalidInput
@@ -83,7 +85,22 @@ class Bart:
         else:
             planes = [np.asarray(volumes[divmod(n, shape[PHS2])]) for n in wanted]
         result = np.ascontiguousarray(planes, np.complex64)
-        return Loaded(kind, result if kind == "kspace" else result[:, 0])
+        return Loaded(kind, result) if kind == "kspace" else _recorded(path, result[:, 0])
+
+
+def _recorded(path: Path, images: np.ndarray) -> Loaded:
+    """Images with what the record beside them says, if it is that of these images and not of older ones."""
+    try:
+        record = read_record(record_of(path).read_bytes())
+    except OSError:
+        record = None
+    if record is None:
+        return Loaded("images", images)
+    stored = np.memmap(_numbers_of(path), _DTYPE, "r", shape=_shape(path), order="F")
+    whole = stored.reshape(*stored.shape[:2], -1, order="F").transpose(2, 0, 1)
+    if image_hash(whole if record.complex else whole.real) != record.sha256:
+        return Loaded("images", images)
+    return Loaded("images", images if record.complex else images.real.copy(), record.spacing, affine=record.affine)
 
 
 def header_of(path: str | os.PathLike[str]) -> Path:
@@ -91,13 +108,19 @@ def header_of(path: str | os.PathLike[str]) -> Path:
     return _numbers_of(Path(path)).with_suffix(".hdr")
 
 
-def write_cfl(path: str | os.PathLike[str], array: np.ndarray) -> Path:
+def record_of(path: str | os.PathLike[str]) -> Path:
+    """The .json file beside a pair, in which an export keeps what BART has no place for."""
+    return _numbers_of(Path(path)).with_suffix(".json")
+
+
+def write_cfl(path: str | os.PathLike[str], array: np.ndarray, beside: Mapping[Path, bytes] | None = None) -> Path:
     """Write k-space or images for BART.
 
     Parameters
     ----------
     path : of the pair, with or without .cfl or .hdr
     array : k-space (slice, coil, ny, nx) or images (slice, ny, nx); BART knows complex64 only
+    beside : further files that belong to the pair, written with it
 
     Returns
     -------
@@ -125,8 +148,13 @@ def write_cfl(path: str | os.PathLike[str], array: np.ndarray) -> Path:
         for one in stack:  # column-major, with the slices last
             file.write(one.transpose(0, 2, 1).astype(_DTYPE).tobytes())
 
-    replace_files({numbers: write, header_of(path): lambda file: file.write(header.encode())})
+    texts = {**(beside or {}), header_of(path): header.encode()}
+    replace_files({numbers: write} | {name: partial(_put, content) for name, content in texts.items()})
     return numbers
+
+
+def _put(content: bytes, file: BinaryIO) -> None:
+    file.write(content)
 
 
 def _numbers_of(path: Path) -> Path:

@@ -1,7 +1,8 @@
 """NIfTI files, version 1 or 2, zipped or not: images that k-space is simulated from.
 
 Voxel (i, j, k) is column i, row j of slice k: no axis is exchanged. Where j runs to the front or to the top of the
-patient the rows are reversed, so that the picture is upright. `Loaded.affine` says where each voxel lies.
+patient the rows are reversed, so that the picture is upright; but not in files of our own writer, which keeps the rows
+as they were seen. `Loaded.affine` says where each voxel lies.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_lossguide.data.exports.record import Record, read_record
 from napari_lossguide.data.formats.base import Entry, Loaded, choose_entry, opening
 from napari_lossguide.types import InvalidInput
 
@@ -63,13 +65,18 @@ class Nifti:
             if slices == slice(None):
                 while image.dataobj.file_like.read(1 << 20):  # a zipped file's checksum stands at its end
                     pass
-            affine = _affine(image)
+            affine, record = _affine(image), _record(image)
             zooms = image.header.get_zooms()
         voxels = voxels.reshape(*shape[:2], -1).T  # (slice, y, x)
         array = voxels.astype(np.complex64 if voxels.dtype.kind == "c" else np.float32)
         if affine is None:
-            return Loaded("images", array, _spacing(np.array([*zooms, 1, 1][:3]) * _scale(image)))
-        spacing = _spacing(np.linalg.norm(affine[:3, :3], axis=0))
+            spacing = _spacing(np.array([*zooms, 1, 1][:3]) * _scale(image))
+        else:
+            spacing = _spacing(np.linalg.norm(affine[:3, :3], axis=0))
+        if record is not None and record.agrees(spacing, None if affine is None else affine[:, [2, 1, 0, 3]]):
+            return Loaded("images", np.ascontiguousarray(array), record.spacing, affine=record.affine)
+        if affine is None:
+            return Loaded("images", array, spacing)
         if _upwards(affine[:3, 1]):
             array = array[:, ::-1]
             affine = affine @ np.array([[1, 0, 0, 0], [0, -1, 0, ny - 1], [0, 0, 1, 0], [0, 0, 0, 1.0]])
@@ -115,6 +122,13 @@ def _affine(image: nibabel.Nifti1Image) -> np.ndarray | None:
         return None
     affine = np.diag([*(_scale(image),) * 3, 1.0]) @ image.affine
     return affine if np.isfinite(affine).all() and np.linalg.det(affine[:3, :3]) else None
+
+
+def _record(image: nibabel.Nifti1Image) -> Record | None:
+    """That of our own writer, an extension of the header."""
+    contents = (extension.get_content() for extension in image.header.extensions)
+    texts = (bytes(content).rstrip(b"\0") for content in contents if isinstance(content, bytes | bytearray))
+    return next((record for text in texts if (record := read_record(text)) is not None), None)
 
 
 def _upwards(direction: np.ndarray) -> bool:

@@ -9,9 +9,11 @@ from napari_lossguide.data.formats.bart import Bart, header_of
 from napari_lossguide.data.formats.base import HEAD, Format, opening
 from napari_lossguide.data.formats.fastmri import FastMRI
 from napari_lossguide.data.formats.ismrmrd import ISMRMRD
+from napari_lossguide.data.formats.ismrmrd_images import ISMRMRDImages
 from napari_lossguide.data.formats.matlab import Matlab
 from napari_lossguide.data.formats.nifti import Nifti
 from napari_lossguide.data.formats.numpy_files import Npy, Npz
+from napari_lossguide.data.formats.tiff import Tiff
 from napari_lossguide.types import InvalidInput
 
 FORMATS: tuple[Format, ...] = (
@@ -19,8 +21,10 @@ FORMATS: tuple[Format, ...] = (
     Npz(),
     Matlab(),
     ISMRMRD(),
-    FastMRI(),  # takes every HDF5 file that the two above have left
+    ISMRMRDImages(),
+    FastMRI(),  # takes every HDF5 file that those above have left
     Nifti(),
+    Tiff(),
     Bart(),
 )
 
