@@ -14,6 +14,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 
+from napari_lossguide.data.raw.steps import RawSteps
 from napari_lossguide.types import InvalidInput
 
 Kind = Literal["kspace", "images"]
@@ -132,6 +133,15 @@ class ArrayFormat(Format, Protocol):
 
     def arrays(self, path: Path, names: set[str]) -> dict[str, np.ndarray]:
         """Read these arrays whole."""
+        ...
+
+
+@runtime_checkable
+class RawFormat(Format, Protocol):
+    """A format of raw data, as a scanner measures them: what is done to them can be chosen."""
+
+    def load_raw(self, path: Path, name: str, slices: slice, steps: RawSteps) -> Loaded:
+        """As `load`, with these steps; coils are compressed by the caller, as those of any format."""
         ...
 
 
