@@ -75,15 +75,16 @@ class Scan:
     def _load(self, slices: slice) -> KData:
         with opening(self.path):
             if isinstance(self.form, RawFormat):
-                loaded = self.form.load_raw(self.path, self.entry, slices, self.steps)
+                loaded, notes = self.form.load_raw(self.path, self.entry, slices, self.steps), self.steps.left_out()
             else:
-                loaded = self.form.load(self.path, self.entry, slices)
+                loaded, notes = self.form.load(self.path, self.entry, slices), []
         if loaded.affine is not None and slices.start:
             # Formats give the affine of all slices.
             first = np.eye(4)
             first[0, 3] = slices.start
             loaded = replace(loaded, affine=loaded.affine @ first)
         kdata = _kdata(loaded, self.path, self.real)
+        kdata = replace(kdata, source="; ".join([kdata.source, *notes]))
         if self.steps.coils is not None:
             kdata = compress_coils(kdata, self.steps.coils, self.steps.compression)
         return kdata

@@ -171,7 +171,11 @@ def choose_entry(entries: Sequence[Entry], path: Path, variable: str | None) -> 
             raise InvalidInput(f"{path} holds nothing named '{variable}'; it holds: {listed}.")
         return variable
     if len(entries) != 1:
-        what = f"holds {len(entries)} things to read; choose one by its name (`variable`)" if entries else "holds none"
+        what = (
+            f"holds {len(entries)} things to read; choose one by its name (`variable`, --variable)"
+            if entries
+            else "holds none"
+        )
         raise InvalidInput(f"{path} {what}: {listed}.")
     return entries[0].name
 

@@ -67,9 +67,20 @@ class RawSteps(BaseModel):
 
     def changed(self) -> dict[str, Any]:
         """What is not as usual, as `of` takes it; empty if everything is."""
-        return {
-            name: value for name, value in self.model_dump().items() if value != type(self).model_fields[name].default
+        fields = type(self).model_fields
+        found = {name: value for name, value in self.model_dump().items() if value != fields[name].default}
+        if self.coils is None:
+            found.pop("compression", None)  # of nothing
+        return found
+
+    def left_out(self) -> list[str]:
+        """The steps of raw data that are not done, in words."""
+        words = {
+            "not prewhitened": self.prewhiten,
+            "with oversampling": self.remove_oversampling,
+            "without phase correction": self.phase_correction,
         }
+        return [word for word, done in words.items() if not done]
 
 
 USUAL = RawSteps()
