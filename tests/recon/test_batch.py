@@ -9,6 +9,7 @@ from PIL import Image
 
 from napari_lossguide.data.origin import Origin
 from napari_lossguide.data.phantoms import shepp_logan, simulate
+from napari_lossguide.data.raw.steps import USUAL
 from napari_lossguide.data.readers import read
 from napari_lossguide.recon.batch import Line, known, piece_recipe, plan, run_here, run_piece
 from napari_lossguide.recon.batch_summary import crossed, thumbnail, write_contact_sheet, write_summary
@@ -51,6 +52,19 @@ def test_each_slice_becomes_a_result_that_its_own_recipe_gives_again(stack, tmp_
             np.testing.assert_array_equal(file["spacing"], [4, 1, 1])
         again = last_of(reconstruction(read(stack).select(index), recipe))
         np.testing.assert_array_equal(again.image, image)
+
+
+def test_raw_data_steps_are_done_in_every_piece_and_make_other_pieces(stack, tmp_path):
+    usual, _ = plan([stack], tmp_path / "out", RECIPE)
+    steps = {"coils": 1}
+    pieces, _ = plan([stack], tmp_path / "out", RECIPE, steps=steps)
+    assert not {piece.key for piece in usual} & {piece.key for piece in pieces}
+    assert [piece.key for piece in plan([stack], tmp_path / "out", RECIPE, steps=USUAL)[0]] == [p.key for p in usual]
+    line = run_piece(pieces[1], RECIPE)
+    with np.load(line.output) as file:
+        assert file["maps"].shape[1] == 1
+        again = last_of(reconstruction(read(stack, steps=steps).select(1), Recipe.from_json(str(file["recipe"]))))
+        np.testing.assert_array_equal(again.image, file["image"])
 
 
 def test_seeds_differ_and_do_not_depend_on_the_company(stack, tmp_path):

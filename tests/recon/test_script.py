@@ -102,6 +102,18 @@ def test_other_data_are_told_and_fail_the_check(folder, tmp_path):
     assert execute(text, tmp_path).returncode == 0, "without --check it only says so"
 
 
+@pytest.mark.parametrize("steps", [{"coils": 1}, {"prewhiten": False, "coils": 2, "compression": "gcc"}])
+def test_raw_data_steps_are_done_again(folder, tmp_path, steps):
+    kdata = read(folder / "scan.npz", variable="kspace", steps=steps).select(1)
+    out = collect(reconstruction(kdata, Recipe.for_method("cg-sense", steps=3), device="cpu"))[1]
+    text = as_python(out.recipe, kdata.origin, provenance=out.provenance)
+    assert f"read({str(folder / 'scan.npz')!r}, variable='kspace', steps={steps!r})" in text
+    cells = code_of(as_notebook(out.recipe, kdata.origin, provenance=out.provenance))
+    assert any(f"steps={steps!r}" in cell for cell in cells)
+    done = execute(text, tmp_path, "--check")
+    assert done.returncode == 0, done.stderr + done.stdout
+
+
 def test_sample_data_need_no_file(tmp_path):
     kdata = samples.phantom()
     out = collect(reconstruction(kdata, Recipe.for_method("zero-filled"), device="cpu"))[1]

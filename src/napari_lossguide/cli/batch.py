@@ -9,6 +9,7 @@ from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_lossguide.cli.reading import reading
 from napari_lossguide.cli.recon import read_recipe
 from napari_lossguide.data.writers import remove_parts
 from napari_lossguide.types import BatchFailed, InvalidInput
@@ -25,7 +26,7 @@ def batch(args: argparse.Namespace) -> None:
     folder = output_folder(args.output)
     recipe = pinned(read_recipe(args.recipe))
     with alone_in(folder):
-        pieces, lines = plan(args.files, folder, recipe, real=args.real, variable=args.variable)
+        pieces, lines = plan(args.files, folder, recipe, **reading(args))
         if not args.scheduler:  # whose workers may outlive a batch and be writing still
             remove_parts(folder)
         done: dict[tuple[str, int | None], Line] = {}

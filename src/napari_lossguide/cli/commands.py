@@ -45,7 +45,7 @@ def metrics(args: argparse.Namespace) -> None:
 
 def info(args: argparse.Namespace) -> None:
     """Print what a file holds."""
-    facts = result_facts(args.file) or sample_facts(args.file) or kspace_facts(args.file)
+    facts = result_facts(args.file) or sample_facts(args.file) or kspace_facts(args)
     if args.json:
         print(to_json(facts))
         return
@@ -57,13 +57,13 @@ def info(args: argparse.Namespace) -> None:
         print(json.dumps(recipe, indent=2))
 
 
-def kspace_facts(name: str) -> dict[str, Any]:
+def kspace_facts(args: argparse.Namespace) -> dict[str, Any]:
     """Facts about an acquisition."""
     from napari_lossguide.data.readers import read
 
-    kdata = read(name)
+    kdata = read(args.file, variable=args.variable)
     return {
-        "file": name,
+        "file": args.file,
         "kind": "k-space, simulation" if kdata.simulated else "k-space",
         "slices": kdata.n_slices,
         "coils": kdata.n_coils,

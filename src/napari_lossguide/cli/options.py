@@ -10,6 +10,7 @@ from napari_lossguide.cli.batch import batch
 from napari_lossguide.cli.commands import demo, info, mask, metrics, priors
 from napari_lossguide.cli.methods import methods
 from napari_lossguide.cli.priors import check, join
+from napari_lossguide.cli.reading import add_reading, add_variable
 from napari_lossguide.cli.recon import recon
 from napari_lossguide.cli.sample import sample
 from napari_lossguide.cli.sweep import sweep
@@ -54,11 +55,7 @@ def parser() -> Parser:
 
     add_uncertainty(commands)
 
-    p = commands.add_parser("info", help="what a k-space or result file holds")
-    p.add_argument("file", metavar="FILE")
-    p.add_argument("--json", action="store_true")
-    p.set_defaults(run=info)
-
+    add_info(commands)
     add_priors(commands)
 
     p = commands.add_parser("methods", help="list the methods and their parts, or what --set can change of one")
@@ -124,8 +121,7 @@ def add_batch(commands: Any) -> None:
     p.add_argument(
         "-o", "--output", required=True, metavar="FOLDER", help="for results, summary.csv and a contact sheet"
     )
-    p.add_argument("--variable", metavar="NAME", help="what to read of files that hold several arrays or contrasts")
-    p.add_argument("--real", action="store_true", help="the images behind the k-space are known to be real")
+    add_reading(p)
     p.add_argument("--retry-failed", action="store_true", help="try again what failed before")
     p.add_argument("--no-sheet", dest="sheet", action="store_false", help="no picture of all images")
     p.add_argument("--device", choices=DEVICES, default="auto")
@@ -142,8 +138,11 @@ def add_batch(commands: Any) -> None:
 
 def add_recon_options(p: argparse.ArgumentParser, output: str | None = None) -> None:
     """Everything that a reconstruction follows from."""
-    p.add_argument("input", metavar="INPUT", help=".npy or .npz with k-space or images, or a fastMRI .h5 file")
+    p.add_argument(
+        "input", metavar="INPUT", help="k-space or images: .npy, .npz, .mat, fastMRI or ISMRMRD .h5, BART .cfl, NIfTI"
+    )
     p.add_argument("-o", "--output", required=True, metavar="OUT.npz", help=output)
+    add_reading(p)
     which = p.add_mutually_exclusive_group()
     which.add_argument("--mask", metavar="M.npy", help="keep only these acquired points")
     which.add_argument("--mask-type", metavar="NAME", help="keep only the points of a mask made with the next options")
@@ -157,9 +156,6 @@ def add_recon_options(p: argparse.ArgumentParser, output: str | None = None) -> 
     p.add_argument("--samples", type=int, metavar="P", help="posterior samples; the image is their mean (1)")
     p.add_argument("--seed", type=int, metavar="N")
     p.add_argument("--device", choices=DEVICES, default="auto")
-    p.add_argument(
-        "--real", action="store_true", help="the image behind the k-space is known to be real (a simulation)"
-    )
     p.add_argument("--recipe", metavar="R.json", help="a recipe, or a result file with one")
     add_settings(
         p,
@@ -196,6 +192,15 @@ def add_extras(p: argparse.ArgumentParser) -> None:
         metavar="FILE.npy",
         help="bool (ny, nx): the pixels that `repaint` fills or the loss `region` weights",
     )
+
+
+def add_info(commands: Any) -> None:
+    """``lossguide info``."""
+    p = commands.add_parser("info", help="what a k-space or result file holds")
+    p.add_argument("file", metavar="FILE")
+    add_variable(p)
+    p.add_argument("--json", action="store_true")
+    p.set_defaults(run=info)
 
 
 def add_priors(commands: Any) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_lossguide.cli.files import image_file, output_file, read_maps, read_result
 from napari_lossguide.cli.progress import run_to_the_end
+from napari_lossguide.cli.reading import reading
 from napari_lossguide.data.writers import write_text
 from napari_lossguide.types import InvalidInput
 
@@ -33,7 +34,7 @@ def recon(args: argparse.Namespace) -> None:
     saved_recipe = (
         output_file(args.save_recipe, ".json", *inputs, *map(str, files_of(output))) if args.save_recipe else None
     )
-    kdata = read(args.input, real=args.real)
+    kdata = read(args.input, **reading(args))
     recipe = recon_recipe(args, kdata.image_shape)
     if args.maps:
         kdata = dataclasses.replace(kdata, maps=read_maps(args.maps))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_lossguide.cli.files import output_file, read_maps
 from napari_lossguide.cli.progress import run_to_the_end
+from napari_lossguide.cli.reading import reading
 from napari_lossguide.cli.recon import read_recipe, recon_recipe
 from napari_lossguide.data.writers import write_text
 from napari_lossguide.types import InvalidInput
@@ -37,7 +38,7 @@ def sweep(args: argparse.Namespace) -> None:
     output = output_file(args.output, ".npz", *inputs)
     png = output_file(args.png, ".png", *inputs) if args.png else None
     table = output_file(args.csv, ".csv", *inputs) if args.csv else None
-    kdata = read(args.input, real=args.real)
+    kdata = read(args.input, **reading(args))
     cells = grid(lambda values: cell_recipe(args, kdata.image_shape, values), *axes(args.vary))
     if args.maps:
         kdata = dataclasses.replace(kdata, maps=read_maps(args.maps))

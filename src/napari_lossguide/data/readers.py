@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,18 @@ import numpy as np
 
 from napari_lossguide.data.file_names import stem
 from napari_lossguide.data.formats.array_file import read_array
-from napari_lossguide.data.formats.base import ArrayFormat, Entry, Format, Loaded, ManyFiles, opening
+from napari_lossguide.data.formats.base import ArrayFormat, Entry, Format, Loaded, ManyFiles, RawFormat, opening
 from napari_lossguide.data.formats.fastmri import REFERENCES
 from napari_lossguide.data.formats.registry import format_of
 from napari_lossguide.data.kdata import KData, as_mask
 from napari_lossguide.data.origin import Origin
 from napari_lossguide.data.phantoms import simulate
+from napari_lossguide.data.raw.coil_compression import compress_coils
+from napari_lossguide.data.raw.steps import USUAL, RawSteps
 from napari_lossguide.types import InvalidInput
+
+Steps = RawSteps | Mapping[str, Any]
+"""Raw-data steps, or by name those that are not as usual: ``{"coils": 8}``."""
 
 _IMAGE_NAMES = ("image", "mean", "images", *REFERENCES)
 
@@ -35,6 +40,7 @@ class Scan:
     real : the k-space is a simulation of an image known to be real-valued.
     n_slices : how many there are.
     origin : how to get it again.
+    steps : what is done to raw data.
     """
 
     path: Path
@@ -43,6 +49,7 @@ class Scan:
     real: bool
     n_slices: int
     origin: Origin
+    steps: RawSteps = USUAL
 
     def read_slice(self, index: int) -> KData:
         """Read one slice; where the file has no mask, the acquired points are those of this slice.
@@ -67,32 +74,45 @@ class Scan:
 
     def _load(self, slices: slice) -> KData:
         with opening(self.path):
-            loaded = self.form.load(self.path, self.entry, slices)
+            if isinstance(self.form, RawFormat):
+                loaded, notes = self.form.load_raw(self.path, self.entry, slices, self.steps), self.steps.left_out()
+            else:
+                loaded, notes = self.form.load(self.path, self.entry, slices), []
         if loaded.affine is not None and slices.start:
             # Formats give the affine of all slices.
             first = np.eye(4)
             first[0, 3] = slices.start
             loaded = replace(loaded, affine=loaded.affine @ first)
-        return _kdata(loaded, self.path, self.real)
+        kdata = _kdata(loaded, self.path, self.real)
+        kdata = replace(kdata, source="; ".join([kdata.source, *notes]))
+        if self.steps.coils is not None:
+            kdata = compress_coils(kdata, self.steps.coils, self.steps.compression)
+        return kdata
 
 
 def open_scan(
-    path: str | os.PathLike[str], *, real: bool = False, variable: str | None = None, origin: Origin | None = None
+    path: str | os.PathLike[str],
+    *,
+    real: bool = False,
+    variable: str | None = None,
+    steps: Steps = USUAL,
+    origin: Origin | None = None,
 ) -> Scan:
     """Look at a file without reading its data.
 
     Parameters
     ----------
-    path, real, variable : as of `read`, and so are the errors.
+    path, real, variable, steps : as of `read`, and so are the errors.
     origin : what an earlier look gave; without it the whole file is read once, for its checksum.
     """
+    steps = RawSteps.of(steps)
     form, where = format_of(path), Path(path)
     with opening(path):
         name = form.choose(where, variable)
         sizes = {entry.name: entry.shape[0] for entry in form.entries(where)}
         if origin is None:
-            origin = _origin(form, where, name, real=real, variable=variable)
-    return Scan(where, form, name, real, sizes.get(name, 1), origin)
+            origin = _origin(form, where, name, real=real, variable=variable, steps=steps.changed())
+    return Scan(where, form, name, real, sizes.get(name, 1), origin, steps)
 
 
 def entries(path: str | os.PathLike[str]) -> tuple[Entry, ...]:
@@ -108,7 +128,9 @@ def entries(path: str | os.PathLike[str]) -> tuple[Entry, ...]:
         return form.entries(Path(path))
 
 
-def read(path: str | os.PathLike[str], *, real: bool = False, variable: str | None = None) -> KData:
+def read(
+    path: str | os.PathLike[str], *, real: bool = False, variable: str | None = None, steps: Steps = USUAL
+) -> KData:
     """Read an acquisition, or images to simulate one from.
 
     Parameters
@@ -118,6 +140,7 @@ def read(path: str | os.PathLike[str], *, real: bool = False, variable: str | No
         `KData.arrays` wrote to an .npz is read whole.
     real : the k-space is a simulation of an image known to be real-valued
     variable : name of the array to read instead of `kspace` or `images`: k-space if complex, images if real
+    steps : what is done to raw data, `RawSteps` or by name what is not as usual: ``{"coils": 8}``
 
     Returns
     -------
@@ -130,7 +153,22 @@ def read(path: str | os.PathLike[str], *, real: bool = False, variable: str | No
     InvalidInput
         If the file is missing, damaged or of another kind, or holds no usable array.
     """
-    return open_scan(path, real=real, variable=variable).read()
+    return open_scan(path, real=real, variable=variable, steps=steps).read()
+
+
+def read_again(origin: Origin, steps: Steps) -> KData:
+    """Read with these steps what was read from a file before: the same entry, slice and points.
+
+    Raises
+    ------
+    InvalidInput
+        As `read`; or if it did not come from a file, or its points were chosen on a k-space of another size.
+    """
+    if origin.kind != "file":
+        raise InvalidInput(f"“{origin.name}” did not come from a file, so it cannot be read again.")
+    scan = open_scan(origin.name, **{**origin.parameters, "steps": steps})
+    kdata = scan.read() if origin.slice is None else scan.read_slice(origin.slice)
+    return kdata if origin.kept is None else kdata.undersample(origin.kept)
 
 
 def _origin(form: Format, path: Path, entry: str, **given: Any) -> Origin:

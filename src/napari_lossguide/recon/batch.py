@@ -19,7 +19,8 @@ import numpy as np
 
 from napari_lossguide.data.file_names import safe_name, stem
 from napari_lossguide.data.origin import Origin
-from napari_lossguide.data.readers import Scan, open_scan
+from napari_lossguide.data.raw.steps import USUAL
+from napari_lossguide.data.readers import Scan, Steps, open_scan
 from napari_lossguide.data.writers import write_npz, write_text
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.types import Denoiser, InvalidInput
@@ -89,16 +90,18 @@ def plan(
     *,
     real: bool = False,
     variable: str | None = None,
+    steps: Steps = USUAL,
 ) -> tuple[list[Piece], list[Line]]:
     """The pieces of work, in the order of the files, and a line for each file that cannot be read.
 
-    Files of the same name have folders that end in a hash of their paths.
+    `real`, `variable` and `steps` are as of `data.readers.read`, for all files. Files of the same name have folders
+    that end in a hash of their paths.
     """
     scans: list[Scan] = []
     lines: list[Line] = []
     for file in dict.fromkeys(str(Path(f).expanduser().absolute()) for f in files):
         try:
-            scans.append(open_scan(file, real=real, variable=variable))
+            scans.append(open_scan(file, real=real, variable=variable, steps=steps))
         except InvalidInput as error:
             lines.append(Line(file, None, "failed", str(error)))
     names = [safe_name(stem(scan.path)) for scan in scans]

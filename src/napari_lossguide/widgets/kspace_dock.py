@@ -21,6 +21,7 @@ from napari_lossguide.widgets.panel import LayerCombo, Panel, heading
 from napari_lossguide.widgets.pixels import take_pixels
 from napari_lossguide.widgets.predicted_view import PredictedView
 from napari_lossguide.widgets.radial_plot import RadialPlot
+from napari_lossguide.widgets.raw_steps import RawStepsPart
 from napari_lossguide.widgets.simulation import SimulationParams, simulate_pixels
 from napari_lossguide.widgets.views import kdata_of, role_of
 
@@ -42,6 +43,7 @@ class KSpaceDock(Panel):
     Attributes
     ----------
     view : controls of what is shown; ``view.kdata`` is the acquisition.
+    raw : what is done to raw data when a file is read.
     source, slices, simulation : layer to transform, which slices, and the simulation's settings.
     """
 
@@ -55,6 +57,7 @@ class KSpaceDock(Panel):
         self.simulation = ParamsForm(SimulationParams)
         self.transform_button = QPushButton("Transform to k-space")
         self.view = KSpaceView(self, napari_viewer)
+        self.raw = RawStepsPart(self, self.view, self._show_changed)
         self.profile = RadialPlot(self, napari_viewer, self.view)
         self.predicted = PredictedView(self, napari_viewer, self.view)
         self.spikes = SpikeTools(self, napari_viewer, self.view, self._show_changed)
@@ -79,7 +82,7 @@ class KSpaceDock(Panel):
     def load(self, path: Path) -> None:
         """Read a file and show it."""
         with self.attempt(), self.busy():
-            kdata = read(path, variable=ask_entry(path, self))
+            kdata = read(path, variable=ask_entry(path, self), steps=self.raw.steps())
             self._origin = None
             _, image = self.view.show_new(kdata)
             self.source.layer = image
@@ -152,6 +155,7 @@ class KSpaceDock(Panel):
         part.addRow(self.transform_button)
         self.body.addWidget(heading("Source"))
         self.body.addWidget(self.open_button)
+        self.body.addWidget(Fold("Raw data", self.raw, tip="What is done to raw data when a file is read."))
         self.body.addLayout(self._source_form)
         self.body.addWidget(self._image_part)
         self.body.addWidget(self.view)

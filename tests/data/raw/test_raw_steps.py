@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from napari_lossguide.data.fourier import fft2c, ifft2c
-from napari_lossguide.data.raw.coil_compression import compress, compression_matrix
 from napari_lossguide.data.raw.oversampling import remove_oversampling
 from napari_lossguide.data.raw.partial_fourier import columns, homodyne, zero_fill
 from napari_lossguide.data.raw.prewhiten import dwell_scale, noise_covariance, prewhiten, prewhitening_matrix
@@ -94,24 +93,3 @@ class TestPartialFourier:
         acquired[rows] = True
         with pytest.raises(InvalidInput, match="Homodyne detection needs"):
             homodyne(np.ones((8, 4), complex), acquired)
-
-
-class TestCoilCompression:
-    def test_coils_of_low_rank_are_kept_whole(self, rng):
-        kspace = np.einsum("cv,vyx->cyx", draw(rng, 6, 2), draw(rng, 2, 5, 4))
-        matrix = compression_matrix(kspace, 2)
-        np.testing.assert_allclose(matrix @ matrix.conj().T, np.eye(2), atol=1e-12)
-        virtual = compress(kspace, matrix)
-        np.testing.assert_allclose(np.einsum("vc,vyx->cyx", matrix.conj(), virtual), kspace, atol=1e-10)
-
-    def test_energy_is_that_of_the_largest_singular_values(self, rng):
-        kspace = draw(rng, 2, 6, 5, 4)
-        singular = np.linalg.svd(np.moveaxis(kspace, 1, 0).reshape(6, -1), compute_uv=False)
-        virtual = compress(kspace, compression_matrix(kspace, 3))
-        assert virtual.shape == (2, 3, 5, 4)
-        np.testing.assert_allclose((np.abs(virtual) ** 2).sum(axis=(0, 2, 3)), singular[:3] ** 2)
-
-    @pytest.mark.parametrize("n_coils", [0, 3])
-    def test_other_numbers(self, n_coils):
-        with pytest.raises(InvalidInput, match=f"2 coils cannot be compressed to {n_coils}"):
-            compression_matrix(np.ones((2, 3, 3)), n_coils)

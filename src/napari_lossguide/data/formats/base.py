@@ -14,6 +14,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 
+from napari_lossguide.data.raw.steps import RawSteps
 from napari_lossguide.types import InvalidInput
 
 Kind = Literal["kspace", "images"]
@@ -136,6 +137,15 @@ class ArrayFormat(Format, Protocol):
 
 
 @runtime_checkable
+class RawFormat(Format, Protocol):
+    """A format of raw data, as a scanner measures them: what is done to them can be chosen."""
+
+    def load_raw(self, path: Path, name: str, slices: slice, steps: RawSteps) -> Loaded:
+        """As `load`, with these steps; coils are compressed by the caller, as those of any format."""
+        ...
+
+
+@runtime_checkable
 class ManyFiles(Format, Protocol):
     """A format that keeps what is read in several files."""
 
@@ -161,7 +171,11 @@ def choose_entry(entries: Sequence[Entry], path: Path, variable: str | None) -> 
             raise InvalidInput(f"{path} holds nothing named '{variable}'; it holds: {listed}.")
         return variable
     if len(entries) != 1:
-        what = f"holds {len(entries)} things to read; choose one by its name (`variable`)" if entries else "holds none"
+        what = (
+            f"holds {len(entries)} things to read; choose one by its name (`variable`, --variable)"
+            if entries
+            else "holds none"
+        )
         raise InvalidInput(f"{path} {what}: {listed}.")
     return entries[0].name
 

@@ -6,6 +6,7 @@ Rows of the images are phase encoding and columns are readout, as `ismrmrd_recon
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,16 +14,20 @@ import numpy as np
 
 from napari_lossguide.data.formats.base import Entry, Loaded, choose_entry
 from napari_lossguide.data.formats.fastmri import HDF5
+from napari_lossguide.data.formats.ismrmrd_noise import Whitening
 from napari_lossguide.data.formats.ismrmrd_rows import (
     DIMENSIONS,
     is_calibration_only,
     is_image,
     is_noise,
     is_other,
+    is_phase_correction,
+    is_reverse,
     read_rows,
 )
-from napari_lossguide.data.formats.ismrmrd_slice import assemble
+from napari_lossguide.data.formats.ismrmrd_slice import assemble, one_number_of_coils
 from napari_lossguide.data.formats.ismrmrd_space import Space, placement, slice_order
+from napari_lossguide.data.raw.steps import USUAL, RawSteps
 from napari_lossguide.types import InvalidInput
 
 if TYPE_CHECKING:
@@ -33,6 +38,7 @@ if TYPE_CHECKING:
 class _Part:
     """One entry: its acquisitions are `rows[chosen]` of its group."""
 
+    path: Path
     name: str
     group: str
     space: Space
@@ -41,11 +47,24 @@ class _Part:
     order: np.ndarray
     bandwidth: float
 
-    @property
+    @cached_property
     def entry(self) -> Entry:
         nz, ny, nx = self.space.pixels
         coils = int(self.rows["coils"][self.chosen[0]])
-        return Entry(self.name, "kspace", (len(self.order) * nz, coils, ny, nx), _note(self.rows, self.space))
+        note = _note(self.rows, self.chosen, self.space)
+        return Entry(self.name, "kspace", (len(self.order) * nz, coils, ny, nx), note)
+
+    @cached_property
+    def placement(self) -> tuple[tuple[float, float, float], np.ndarray | None]:
+        return placement(self.space, self.rows[self.chosen], self.order)
+
+    @cached_property
+    def whitening(self) -> Whitening:
+        import h5py
+
+        coils = one_number_of_coils(self.rows[self.chosen], self.path)
+        with h5py.File(self.path, "r") as file:
+            return Whitening.of(file[self.group]["data"], self.rows, coils, self.bandwidth, self.path)
 
 
 class ISMRMRD:
@@ -65,10 +84,7 @@ class ISMRMRD:
 
     def entries(self, path: Path) -> tuple[Entry, ...]:
         """Each contrast, repetition, phase and set of each Cartesian encoding; averages are one."""
-        import h5py
-
-        with h5py.File(path, "r") as file:
-            return tuple(part.entry for part in _parts(file, path))
+        return tuple(part.entry for part in _look(path))
 
     def choose(self, path: Path, variable: str | None) -> str:
         """The one that was named, or the only one."""
@@ -76,21 +92,41 @@ class ISMRMRD:
 
     def load(self, path: Path, name: str, slices: slice) -> Loaded:
         """Read the acquisitions of these slices; see `base.Format`. The affine is that of all slices."""
+        return self.load_raw(path, name, slices, USUAL)
+
+    def load_raw(self, path: Path, name: str, slices: slice, steps: RawSteps) -> Loaded:
+        """As `load`, with these steps; see `base.RawFormat`."""
         import h5py
 
+        part = next(part for part in _look(path, oversampled=not steps.remove_oversampling) if part.name == name)
+        whitening = part.whitening if steps.prewhiten else Whitening()
         with h5py.File(path, "r") as file:
-            part = next(part for part in _parts(file, path) if part.name == name)
             kspace, mask, noise_std = assemble(
                 file[part.group]["data"],
                 part.rows,
                 part.chosen,
                 part.space,
                 [(number, z) for number in part.order for z in range(part.space.pixels[0])][slices],
-                part.bandwidth,
+                whitening,
                 path,
+                ghosts=steps.phase_correction,
             )
-        spacing, affine = placement(part.space, part.rows[part.chosen], part.order)
+        spacing, affine = part.placement
         return Loaded("kspace", kspace, spacing, mask, noise_std=noise_std, affine=affine)
+
+
+def _look(path: Path, *, oversampled: bool = False) -> tuple[_Part, ...]:
+    """What can be read, as the file is now: a file that is read slice by slice is looked at once."""
+    stat = path.stat()
+    return _looked(path, (stat.st_ino, stat.st_size, stat.st_mtime_ns), oversampled)
+
+
+@lru_cache(maxsize=2)
+def _looked(path: Path, _stamp: tuple[int, ...], oversampled: bool) -> tuple[_Part, ...]:
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        return tuple(_parts(file, path, oversampled))
 
 
 def _groups(file: h5py.File) -> list[str]:
@@ -103,7 +139,7 @@ def _groups(file: h5py.File) -> list[str]:
     return found
 
 
-def _parts(file: h5py.File, path: Path) -> list[_Part]:
+def _parts(file: h5py.File, path: Path, oversampled: bool) -> list[_Part]:
     """What can be read.
 
     Raises
@@ -117,17 +153,18 @@ def _parts(file: h5py.File, path: Path) -> list[_Part]:
     for group in groups:
         header = _header(file[group]["xml"], path)
         rows = read_rows(file[group]["data"], path)
+        rows.flags.writeable = False  # it is kept
         usable = []
         for number, encoding in enumerate(header.encoding):
             trajectory = str(getattr(encoding.trajectory, "value", encoding.trajectory))
             if trajectory == "cartesian":
-                usable.append((number, Space.of(encoding, path)))
+                usable.append((number, Space.of(encoding, path, oversampled=oversampled)))
             else:
                 refused.add(trajectory)
         system = header.acquisitionSystemInformation
         bandwidth = (system.relativeReceiverNoiseBandwidth if system else None) or 1.0
         for number, space in usable:
-            found += _of_encoding(group, number, space, rows, float(bandwidth))
+            found += _of_encoding(path, group, number, space, rows, float(bandwidth))
     if not found:
         kinds = ", ".join(sorted(refused))
         raise InvalidInput(
@@ -138,13 +175,13 @@ def _parts(file: h5py.File, path: Path) -> list[_Part]:
     return _named(found, len(groups) > 1)
 
 
-def _of_encoding(group: str, number: int, space: Space, rows: np.ndarray, bandwidth: float) -> list[_Part]:
+def _of_encoding(path: Path, group: str, number: int, space: Space, rows: np.ndarray, bandwidth: float) -> list[_Part]:
     chosen = np.flatnonzero(is_image(rows) & (rows["encoding"] == number) & (rows["samples"] > 0))
     keys = np.stack([rows[name][chosen].astype(int) for name in DIMENSIONS], axis=1)
     parts = []
     for key in np.unique(keys, axis=0):
         own = chosen[(keys == key).all(axis=1)]
-        parts.append(_Part("", group, space, rows, own, slice_order(rows[own]), bandwidth))
+        parts.append(_Part(path, "", group, space, rows, own, slice_order(rows[own]), bandwidth))
     return parts
 
 
@@ -161,11 +198,13 @@ def _named(parts: list[_Part], several_groups: bool) -> list[_Part]:
     return named
 
 
-def _note(rows: np.ndarray, space: Space) -> str:
+def _note(rows: np.ndarray, chosen: np.ndarray, space: Space) -> str:
+    corrects = is_phase_correction(rows) & is_reverse(rows[chosen]).any()
     counts = {
         "noise scan": is_noise(rows),
+        "phase-correction lines": corrects,
         "calibration-only lines of the file left out": is_calibration_only(rows),
-        "lines of navigators, phase correction or other kinds of the file left out": is_other(rows),
+        "lines of navigators, phase correction or other kinds of the file left out": is_other(rows) & ~corrects,
     }
     words = ["3-D encoded"] if space.encoded[0] > 1 else []
     words += [what if what == "noise scan" else f"{n} {what}" for what, m in counts.items() if (n := int(m.sum()))]

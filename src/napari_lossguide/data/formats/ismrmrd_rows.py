@@ -46,6 +46,7 @@ _COUNTERS = {
 # Numbers of flags as ISMRMRD counts them, from 1.
 _NOISE, _CALIBRATION, _REVERSE = 19, 20, 22
 _CALIBRATION_AND_IMAGING = 21
+_PHASE_CORRECTION = 24
 # Navigators, phase correction, feedback, dummy scans, surface coil correction, phase stabilisation.
 _OTHERS = (23, 24, 26, 27, 28, 29, 30, 31)
 _COMPRESSED = (53, 54, 55, 56)
@@ -128,6 +129,11 @@ def is_calibration_only(rows: np.ndarray) -> np.ndarray:
 def is_other(rows: np.ndarray) -> np.ndarray:
     """Navigators, phase correction, dummy scans, feedback and the like."""
     return flagged(rows, *_OTHERS) & ~is_noise(rows)
+
+
+def is_phase_correction(rows: np.ndarray) -> np.ndarray:
+    """Lines without phase encoding that measure the phase between those read forwards and backwards."""
+    return flagged(rows, _PHASE_CORRECTION) & ~is_noise(rows)
 
 
 def is_image(rows: np.ndarray) -> np.ndarray:

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_lossguide.data.formats.ismrmrd_rows import is_noise, is_reverse, read_lines
+from napari_lossguide.data.formats.ismrmrd_noise import Whitening
+from napari_lossguide.data.formats.ismrmrd_rows import DIMENSIONS, is_phase_correction, is_reverse, read_lines
 from napari_lossguide.data.formats.ismrmrd_space import Space
 from napari_lossguide.data.raw.oversampling import remove_oversampling
 from napari_lossguide.data.raw.partial_fourier import columns
-from napari_lossguide.data.raw.prewhiten import dwell_scale, prewhitening_matrix
+from napari_lossguide.data.raw.phase_correction import correct_phase, linear_phase
 from napari_lossguide.types import InvalidInput
 
 if TYPE_CHECKING:
@@ -29,12 +30,23 @@ def assemble(
     chosen: np.ndarray,
     space: Space,
     wanted: list[tuple[int, int]],
-    bandwidth: float,
+    whitening: Whitening,
     path: Path,
+    *,
+    ghosts: bool,
 ) -> tuple[np.ndarray, np.ndarray, float | None]:
     """K-space of slices, (number, partition) each.
 
-    Lines that were measured more than once are averaged. Where there is a noise scan the coils are prewhitened.
+    Lines that were measured more than once are averaged.
+
+    Parameters
+    ----------
+    dataset, rows, chosen : the acquisitions of the file, all their headers, and which are of the entry
+    space : of the entry
+    wanted : the slices
+    whitening : of the coils
+    path : for messages
+    ghosts : take off the phase of lines that were read backwards, where phase-correction lines say it
 
     Returns
     -------
@@ -45,11 +57,7 @@ def assemble(
     InvalidInput
         If lines are damaged or off the grid, coils change, or the slices were not sampled alike.
     """
-    coils = np.unique(rows["coils"][chosen])
-    if len(coils) != 1 or coils[0] == 0:
-        raise InvalidInput(f"The acquisitions in {path} have {coils.tolist()} coils; accepted is one number above 0.")
-    n_coils = int(coils[0])
-    whitening = _Whitening.of(dataset, rows, n_coils, bandwidth, path)
+    n_coils = one_number_of_coils(rows[chosen], path)
     _, ny, nx = space.pixels
     kspace = np.zeros((len(wanted), n_coils, ny, nx), np.complex64)
     masks, repeats = [], []
@@ -58,12 +66,13 @@ def assemble(
         where = [index for index, (slab, _) in enumerate(wanted) if slab == number]
         slab = _Slab(rows, own, space, path)
         weights = slab.weights([wanted[index][1] for index in where])
+        turn = _Turn.of(dataset, rows, own, slab, path) if ghosts else _Turn(None)
         for y in np.unique(slab.y):
             at = np.flatnonzero(slab.y == y)
             lines = np.zeros((len(at), n_coils, nx), np.complex64)
             read = read_lines(dataset, own[at], rows, path)
-            for index, line in enumerate(read):
-                lines[index] = whitening.apply(slab.on_grid(line, rows[own[at[index]]]), rows[own[at[index]]])
+            for index, (line, row) in enumerate(zip(read, rows[own[at]], strict=True)):
+                lines[index] = whitening.apply(turn.apply(slab.on_grid(line, row), row), row)
             kspace[where, :, y] = np.tensordot(weights[:, at], lines, 1)
         masks.append(slab.mask())
         repeats.append(slab.repeats())
@@ -75,35 +84,47 @@ def assemble(
     return kspace, masks[0], noise_std
 
 
-class _Whitening:
-    """Prewhitening by the noise scan, if there is one."""
+def one_number_of_coils(rows: np.ndarray, path: Path) -> int:
+    """How many coils acquisitions have.
 
-    def __init__(self, matrix: np.ndarray | None, dwell: float, bandwidth: float) -> None:
-        self.matrix, self._dwell, self._bandwidth = matrix, dwell, bandwidth
+    Raises
+    ------
+    InvalidInput
+        If they have no coil, or not all the same number.
+    """
+    coils = np.unique(rows["coils"])
+    if len(coils) != 1 or coils[0] == 0:
+        raise InvalidInput(f"The acquisitions in {path} have {coils.tolist()} coils; accepted is one number above 0.")
+    return int(coils[0])
+
+
+class _Turn:
+    """Phase of the lines of a slice that were read backwards, over that of the others: constant and slope, or None."""
+
+    def __init__(self, phase: tuple[float, float] | None) -> None:
+        self._phase = phase
 
     @classmethod
-    def of(cls, dataset: h5py.Dataset, rows: np.ndarray, coils: int, bandwidth: float, path: Path) -> _Whitening:
-        numbers = np.flatnonzero(is_noise(rows) & (rows["coils"] == coils) & (rows["samples"] > 0))
+    def of(cls, dataset: h5py.Dataset, rows: np.ndarray, own: np.ndarray, slab: _Slab, path: Path) -> _Turn:
+        """From the phase-correction lines of the slice: those of the entry or, where it has none, of the others."""
+        if not is_reverse(rows[own]).any():
+            return cls(None)
+        first, several = rows[own[0]], is_phase_correction(rows) & (rows["coils"] == rows["coils"][own[0]])
+        several &= (rows["slice"] == first["slice"]) & (rows["encoding"] == first["encoding"])
+        alike = several & np.logical_and.reduce([rows[name] == first[name] for name in DIMENSIONS])
+        numbers = np.flatnonzero(alike if alike.any() else several)
         if numbers.size == 0:
-            return cls(None, 0.0, bandwidth)
-        dwells = np.unique(rows["dwell"][numbers])
-        if len(dwells) != 1:
-            raise InvalidInput(f"The noise scans in {path} have dwell times {dwells.tolist()} us; accepted is one.")
-        covariance, samples = np.zeros((coils, coils), np.complex128), 0
-        for line in read_lines(dataset, numbers, rows, path):
-            noise = line.astype(np.complex128)
-            covariance += noise @ noise.conj().T
-            samples += noise.shape[1]
+            return cls(None)
+        read = zip(read_lines(dataset, numbers, rows, path), rows[numbers], strict=True)
+        lines = [slab.on_grid(line, row) for line, row in read]
+        back = is_reverse(rows[numbers])
         try:
-            return cls(prewhitening_matrix(covariance / samples), float(dwells[0]), bandwidth)
+            return cls(linear_phase(np.array(lines)[~back], np.array(lines)[back]))
         except InvalidInput as error:
-            raise InvalidInput(f"The noise scan in {path} cannot be used: {error}") from error
+            raise InvalidInput(f"The phase-correction lines in {path} cannot be used: {error}") from error
 
     def apply(self, line: np.ndarray, row: np.void) -> np.ndarray:
-        if self.matrix is None:
-            return line
-        scale = dwell_scale(float(row["dwell"]), self._dwell, self._bandwidth)
-        return np.asarray((scale * self.matrix) @ line, np.complex64)
+        return line if self._phase is None or not is_reverse(row) else correct_phase(line, *self._phase)
 
 
 class _Slab:

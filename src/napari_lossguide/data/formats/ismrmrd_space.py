@@ -21,7 +21,8 @@ class Space:
     Attributes
     ----------
     encoded : (nz, ny, nx) that was encoded, with oversampling.
-    pixels : (nz, ny, nx) of the images: oversampling along x and z is removed; y stays as it was encoded.
+    pixels : (nz, ny, nx) of the images: oversampling along x, unless it is kept, and z is removed; y stays as it was
+        encoded.
     spacing : (z, y, x) in mm.
     centres : which steps 2 and 1 are k = 0.
     """
@@ -32,8 +33,8 @@ class Space:
     centres: tuple[int, int]
 
     @classmethod
-    def of(cls, encoding: Any, path: Path) -> Space:
-        """From an encoding of the header.
+    def of(cls, encoding: Any, path: Path, *, oversampled: bool = False) -> Space:
+        """From an encoding of the header; the readout oversampling is kept if `oversampled`.
 
         Raises
         ------
@@ -44,6 +45,8 @@ class Space:
         wanted, inner = _sizes(encoding.reconSpace)
         if min(*matrix, *wanted) < 1 or max(matrix) > 65536:
             raise InvalidInput(f"The ISMRMRD header in {path} says a matrix of {matrix} (z, y, x) points.")
+        if oversampled:
+            wanted, inner = (*wanted[:2], matrix[2]), (*inner[:2], field[2])
         kept = [_kept(*sizes) for sizes in zip(matrix, field, wanted, inner, strict=True)]
         pixels = (kept[0], matrix[1], kept[2])
         # A field that the header does not give: 1 mm.
