@@ -50,7 +50,7 @@ def same(a, b):
     """Everything but times and place."""
     for name in ("image", "zero_filled", "mask", "maps", "samples", "mean", "std"):
         np.testing.assert_array_equal(getattr(a, name), getattr(b, name), err_msg=name)
-    assert a.recipe == b.recipe and a.trace == b.trace
+    assert a.recipe == b.recipe and repr(a.trace) == repr(b.trace)  # nan among them
     assert (a.status, a.nfe, a.residual, a.noise_std, a.scale) == (b.status, b.nfe, b.residual, b.noise_std, b.scale)
     keys = a.provenance.keys() - {"finished"}
     assert {k: a.provenance[k] for k in keys} == {k: b.provenance[k] for k in keys}
@@ -96,7 +96,7 @@ def test_knobs_turned_during_the_run_are_recorded_where_they_took_effect(lasting
         except StopIteration as stop:
             result = stop.value
             break
-        seen.append((progress.step, progress.params[GAMMA]))
+        seen.append((progress.step, progress.params.get(GAMMA)))
         if progress.step in (3, 5):
             live.update({GAMMA: progress.step / 10})
     turns = [(c.name, c.value) for c in result.changes]
@@ -178,7 +178,7 @@ def test_a_generator_that_is_closed_frees_its_worker(lasting_cluster, recipe):  
     remote = Remote(lasting_cluster.address)
     for _ in range(2):  # more runs than there are workers
         for _ in range(2):
-            steps = remote.reconstruction(tiny_scan(), recipe(100_000), device="cpu")
+            steps = remote.reconstruction(tiny_scan(), recipe(5000, samples=50, batch=1), device="cpu")
             next(steps)
             steps.close()
     assert collect(remote.reconstruction(tiny_scan(), recipe(2), device="cpu"))[1].status == "done"
@@ -188,7 +188,9 @@ def test_two_runs_at_the_same_time_are_on_two_workers(lasting_cluster, recipe): 
     notes: list[str] = []
     remote = Remote(lasting_cluster.address, notes.append)
     live = Live(), Live()
-    runs = [remote.reconstruction(tiny_scan(), recipe(50_000), device="cpu", live=one) for one in live]
+    runs = [
+        remote.reconstruction(tiny_scan(), recipe(5000, samples=50, batch=1), device="cpu", live=one) for one in live
+    ]
     for run in runs:
         assert next(run).step == 1
     sent = [note for note in notes if note.startswith("Sending the data to")]
@@ -216,7 +218,7 @@ def test_two_runs_at_the_same_time_are_on_two_workers(lasting_cluster, recipe): 
 
 def test_who_waits_for_a_worker_can_cancel(lasting_cluster, recipe):  # noqa: F811
     remote = Remote(lasting_cluster.address)
-    runs = [remote.reconstruction(tiny_scan(), recipe(50_000), device="cpu") for _ in range(2)]
+    runs = [remote.reconstruction(tiny_scan(), recipe(5000, samples=50, batch=1), device="cpu") for _ in range(2)]
     for run in runs:
         next(run)
     live = Live()
@@ -233,7 +235,7 @@ def test_what_the_worker_refuses_is_said_here(lasting_cluster, recipe, tmp_path)
         collect(remote.reconstruction(tiny_scan(), recipe(), device="nonsense"))
     live = Live()
     live.update({"guidance.nonsense": 1.0})
-    with pytest.raises(InvalidInput, match="'guidance.nonsense' is not a live knob"):
+    with pytest.raises(InvalidInput, match=r"'guidance\.nonsense' is not a live knob"):
         collect(remote.reconstruction(tiny_scan(), recipe(), live=live))
     wild = Recipe.for_method("prox-mean", steps=4, prior=str(make_prior(tmp_path / "wild.safetensors", 1e30)))
     with pytest.raises(Diverged, match="diverged") as caught:
@@ -287,7 +289,7 @@ def test_nobody_answers(recipe):
 def test_a_worker_that_is_killed_ends_the_run_with_a_sentence(cluster, recipe):  # noqa: F811
     notes: list[str] = []
     remote = Remote(cluster.address, notes.append)
-    steps = remote.reconstruction(tiny_scan(), recipe(50_000), device="cpu")
+    steps = remote.reconstruction(tiny_scan(), recipe(5000, samples=50, batch=1), device="cpu")
     next(steps)
     for worker in cluster.workers:
         kill(worker)
@@ -298,7 +300,7 @@ def test_a_worker_that_is_killed_ends_the_run_with_a_sentence(cluster, recipe): 
 
 
 def test_a_scheduler_that_is_killed_ends_the_run_with_a_sentence(cluster, recipe):  # noqa: F811
-    steps = Remote(cluster.address).reconstruction(tiny_scan(), recipe(50_000), device="cpu")
+    steps = Remote(cluster.address).reconstruction(tiny_scan(), recipe(5000, samples=50, batch=1), device="cpu")
     next(steps)
     kill(cluster.scheduler)
     begun = time.monotonic()

@@ -98,6 +98,8 @@ def connected(address: str) -> Iterator[Client]:
         If distributed is not installed, nobody answers, or there is no worker.
     """
     distributed = _distributed()
+    if not address.strip():  # Dask would start a cluster of its own
+        raise InvalidInput("The address of the Dask scheduler is empty; it looks like tcp://127.0.0.1:8786.")
     try:
         client = distributed.Client(address, timeout=CONNECT, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
@@ -143,5 +145,5 @@ def _distributed() -> Any:
     try:
         import distributed
     except ImportError as error:
-        raise InvalidInput('Several workers need dask.distributed: pip install "napari-lossguide[cluster]".') from error
+        raise InvalidInput('Dask workers need dask.distributed: pip install "napari-lossguide[cluster]".') from error
     return distributed

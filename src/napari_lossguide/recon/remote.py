@@ -135,3 +135,28 @@ class Recorder:
     def _fetch(self) -> None:
         assert self.tape is not None
         append(self.tape, self.run.recording(len(self.tape.frames)))
+
+
+def look(address: str) -> str:
+    """What a cluster has, in words: "2 workers with 2 threads and no GPU, 1 of them free".
+
+    Raises
+    ------
+    InvalidInput
+        If there is no scheduler, no worker, or one of them cannot run this package.
+    """
+    with connected(address) as client:
+        lines = Lines(client, address)
+        try:
+            threads = client.nthreads()
+            gpus = sum(lines.ask(there.gpus, worker=worker) for worker in threads)
+            return workers_in_words(len(threads), sum(threads.values()), gpus, len(lines.free()))
+        except OSError as error:
+            lines.lost(error)
+
+
+def workers_in_words(workers: int, threads: int, gpus: int, free: int) -> str:
+    """Say "2 workers with 2 threads and no GPU, 1 of them free"."""
+    text = f"{workers} worker{'s' * (workers != 1)} with {threads} thread{'s' * (threads != 1)} and "
+    text += f"{gpus or 'no'} GPU{'s' * (gpus > 1)}"
+    return f"{text}, {free} of them free" if workers > 1 else text + (", free" if free else ", busy")
