@@ -20,7 +20,7 @@ from napari_lossguide.types import Cancelled, Diverged, InvalidInput
 
 pytest.importorskip("distributed", reason="without dask.distributed, runs on workers are not tested")
 pytestmark = pytest.mark.slow
-GAMMA = "guidance.gamma"
+GAMMA, ETA = "guidance.gamma", "sampler.eta"
 
 
 @pytest.fixture(autouse=True)
@@ -96,11 +96,11 @@ def test_knobs_turned_during_the_run_are_recorded_where_they_took_effect(lasting
         except StopIteration as stop:
             result = stop.value
             break
-        seen.append((progress.step, progress.params.get(GAMMA)))
+        seen.append((progress.step, progress.params.get(ETA)))
         if progress.step in (3, 5):
-            live.update({GAMMA: progress.step / 10})
+            live.update({ETA: progress.step / 10})
     turns = [(c.name, c.value) for c in result.changes]
-    assert turns[-1] == (GAMMA, 0.5) and 3 <= result.changes[-1].step < 300
+    assert turns[-1] == (ETA, 0.5) and 3 <= result.changes[-1].step < 300
     assert live.changes == result.changes
     change = result.changes[-1]
     assert dict(seen)[change.step + 1] == 0.5 and dict(seen)[change.step] != 0.5  # steps count from 1
@@ -296,7 +296,7 @@ def test_a_worker_that_is_killed_ends_the_run_with_a_sentence(cluster, recipe): 
     begun = time.monotonic()
     with pytest.raises(InvalidInput, match=r"The Dask worker at 'tcp://127.* has ended, and the run is lost with it"):
         collect(steps)
-    assert time.monotonic() - begun < 60
+    assert time.monotonic() - begun < 20  # long before Dask itself gives up
 
 
 def test_a_scheduler_that_is_killed_ends_the_run_with_a_sentence(cluster, recipe):  # noqa: F811

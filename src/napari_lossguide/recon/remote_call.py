@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 import uuid
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 POLL = 0.05  # seconds between two exchanges
 SILENCE = 30.0  # seconds without an answer after which a worker, or the scheduler, counts as lost
+LOOK = 1.0  # seconds without an answer after which the scheduler is asked whether the worker is still there
 CHUNK = 2 * 10**6  # bytes of the recording at a time
 
 
@@ -48,7 +50,14 @@ class Lines:
         chosen = worker or self.worker
 
         async def call() -> Any:
-            return await self.client.run(function, *args, workers=[chosen])
+            asked = asyncio.ensure_future(self.client.run(function, *args, workers=[chosen]))
+            try:
+                while not (await asyncio.wait({asked}, timeout=LOOK))[0]:
+                    if chosen not in await self.client.nthreads():  # Dask would go on knocking for half a minute
+                        raise OSError(f"{chosen} is no longer a worker")
+                return asked.result()
+            finally:
+                asked.cancel()
 
         return self._wait(call, timeout)[chosen]
 
