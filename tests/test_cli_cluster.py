@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
 import socket
 import subprocess
 import sys
@@ -12,6 +10,7 @@ import time
 
 import numpy as np
 import pytest
+from tests.dask_cluster import cluster, dask, free_port, kill  # noqa: F401 (a fixture)
 from tests.test_cli import start, tiny_prior, with_sources  # noqa: F401 (a fixture)
 from tests.test_cli_batch import contents, recipe, scans  # noqa: F401 (a fixture)
 
@@ -20,39 +19,6 @@ from napari_lossguide.types import InvalidInput
 
 pytest.importorskip("distributed", reason="without dask.distributed, batches on several workers are not tested")
 pytestmark = pytest.mark.slow
-
-
-def dask(*arguments: str) -> subprocess.Popen[bytes]:
-    env = with_sources() | {"OMP_NUM_THREADS": "1"}
-    return subprocess.Popen([sys.executable, "-m", "dask", *arguments], env=env, stderr=subprocess.DEVNULL)
-
-
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
-
-
-@pytest.fixture
-def cluster():
-    """Address of a scheduler, and its two workers, each with one thread."""
-    from distributed import Client
-
-    port = free_port()
-    address = f"tcp://127.0.0.1:{port}"
-    with contextlib.ExitStack() as stack:
-
-        def begin(*arguments: str) -> subprocess.Popen[bytes]:
-            process = dask(*arguments)
-            stack.callback(process.wait, 30)
-            stack.callback(process.kill)
-            return process
-
-        begin("scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard")
-        workers = [begin("worker", address, "--nthreads", "1", "--no-nanny", "--no-dashboard") for _ in range(2)]
-        with Client(address, timeout=60, set_as_default=False) as client:
-            client.wait_for_workers(2, timeout=120)
-        yield address, workers
 
 
 def with_one_thread(argv: list[str]) -> int:
@@ -67,7 +33,7 @@ def with_one_thread(argv: list[str]) -> int:
 
 def test_two_workers_of_a_cluster_give_the_images_of_one_process(tmp_path, recipe, cluster):  # noqa: F811
     files = scans(tmp_path / "in", 2, 4)
-    address, _ = cluster
+    address = cluster.address
     assert with_one_thread(["batch", recipe, *files, "-o", str(tmp_path / "one")]) == 0
     assert main(["batch", recipe, *files, "-o", str(tmp_path / "two"), "--scheduler", address]) == 0
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
@@ -76,13 +42,13 @@ def test_two_workers_of_a_cluster_give_the_images_of_one_process(tmp_path, recip
 
 def test_a_worker_that_dies_is_survived(tmp_path, recipe, cluster):  # noqa: F811
     files = scans(tmp_path / "in", 4, 15)
-    address, workers = cluster
+    address, workers = cluster.address, cluster.workers
     out = tmp_path / "out"
     process = start(["batch", recipe, *files, "-o", str(out), "--scheduler", address])
     while len(list(out.rglob("slice_*.npz"))) < 6:
         assert process.poll() is None
         time.sleep(0.02)
-    workers[0].send_signal(signal.SIGKILL if os.name != "nt" else signal.SIGTERM)
+    kill(workers[0])
     assert process.wait(timeout=300) == 0
     assert len(list(out.rglob("slice_*.npz"))) == 60
 
@@ -94,7 +60,7 @@ def test_workers_here(tmp_path, recipe):  # noqa: F811
         assert '"threads": 1' in str(file["facts"])
 
 
-def test_a_worker_without_the_device_ends_the_batch(tmp_path, cluster):
+def test_a_worker_without_the_device_ends_the_batch(tmp_path, cluster):  # noqa: F811
     from distributed import Client
 
     from napari_lossguide.recon.batch import plan
@@ -103,7 +69,7 @@ def test_a_worker_without_the_device_ends_the_batch(tmp_path, cluster):
 
     plain = Recipe.for_method("zero-filled")
     pieces, _ = plan(scans(tmp_path / "in", 1, 1), tmp_path / "out", plain)
-    with Client(cluster[0], set_as_default=False) as client, pytest.raises(InvalidInput, match="nonsense"):
+    with Client(cluster.address, set_as_default=False) as client, pytest.raises(InvalidInput, match="nonsense"):
         list(run_on(client, pieces, plain, device="nonsense"))
 
 
@@ -128,7 +94,7 @@ def test_lazy_layers_are_never_computed_on_the_cluster(tmp_path, recipe, capsys,
     from distributed import default_client
 
     files = scans(tmp_path / "in", 1, 1)
-    for address, code in (("tcp://127.0.0.1:1", 2), (cluster[0], 0)):
+    for address, code in (("tcp://127.0.0.1:1", 2), (cluster.address, 0)):
         assert main(["batch", recipe, *files, "-o", str(tmp_path / "out"), "--scheduler", address]) == code
         with pytest.raises(ValueError, match="No client"):
             default_client()

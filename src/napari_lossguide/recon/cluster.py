@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_lossguide.recon.batch import Line, Piece, run_piece
 from napari_lossguide.recon.recipe import Recipe
-from napari_lossguide.types import InvalidInput
+from napari_lossguide.types import Denoiser, InvalidInput
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -64,21 +64,28 @@ def _line(future: Future, piece: Piece) -> Line:
 
 def work(piece: Piece, recipe: str, device: str) -> Line:
     """One piece, in a worker, which keeps the prior open for the next one."""
+    parsed = Recipe.from_json(recipe)
+    return run_piece(piece, parsed, device, kept_prior(parsed, device))
+
+
+def kept_prior(recipe: Recipe, device: str) -> Denoiser | None:
+    """The prior of a recipe, in a worker, which keeps the last one open; None if the method needs none."""
     from distributed import get_worker
 
     from napari_lossguide.recon.diffusion import open_prior
     from napari_lossguide.recon.methods import method
     from napari_lossguide.recon.run import choose_device
 
+    chosen = choose_device(device)
+    if not method(recipe.method).needs_prior:
+        return None
     worker: Any = get_worker()
-    parsed, chosen = Recipe.from_json(recipe), choose_device(device)
-    if not method(parsed.method).needs_prior:
-        return run_piece(piece, parsed, device)
-    wanted = (parsed.prior, parsed.prior_sha256, device)
+    wanted = (recipe.prior, recipe.prior_sha256, device)
     held = getattr(worker, "lossguide_prior", None)
     if held is None or held[0] != wanted:
-        held = worker.lossguide_prior = (wanted, open_prior(parsed, chosen))
-    return run_piece(piece, parsed, device, held[1])
+        held = worker.lossguide_prior = (wanted, open_prior(recipe, chosen))
+    prior: Denoiser = held[1]
+    return prior
 
 
 @contextmanager
@@ -91,6 +98,8 @@ def connected(address: str) -> Iterator[Client]:
         If distributed is not installed, nobody answers, or there is no worker.
     """
     distributed = _distributed()
+    if not address.strip():  # Dask would start a cluster of its own
+        raise InvalidInput("The address of the Dask scheduler is empty; it looks like tcp://127.0.0.1:8786.")
     try:
         client = distributed.Client(address, timeout=CONNECT, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
@@ -136,5 +145,5 @@ def _distributed() -> Any:
     try:
         import distributed
     except ImportError as error:
-        raise InvalidInput('Several workers need dask.distributed: pip install "napari-lossguide[cluster]".') from error
+        raise InvalidInput('Dask workers need dask.distributed: pip install "napari-lossguide[cluster]".') from error
     return distributed

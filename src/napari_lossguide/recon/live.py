@@ -93,6 +93,22 @@ class Live:
             return dict(self._values)
 
     @property
+    def replay(self) -> tuple[Change, ...]:
+        """The changes of an earlier run."""
+        return tuple(self._replay)
+
+    def take(self) -> dict[str, float]:
+        """What was set since the last call, for a run in another process, which reads it in the place of this one."""
+        with self._lock:
+            taken, self._pending = self._pending, {}
+            return taken
+
+    def follow(self, changes: Iterable[Change]) -> None:
+        """These changes took effect in another process."""
+        with self._lock:
+            self._changes = list(changes)
+
+    @property
     def changes(self) -> tuple[Change, ...]:
         """Every change that took effect, in order."""
         with self._lock:

@@ -31,6 +31,7 @@ from napari_lossguide.widgets.recovery import Autosave
 from napari_lossguide.widgets.restart import RestartOffer
 from napari_lossguide.widgets.result_layers import PREVIEW, RunPreview, show_parts, show_result, summary
 from napari_lossguide.widgets.run_dock import RunDock
+from napari_lossguide.widgets.run_on import start_on
 from napari_lossguide.widgets.run_panel import RunPanel
 from napari_lossguide.widgets.settings import MB, read_settings
 from napari_lossguide.widgets.side_by_side import SideBySide
@@ -176,10 +177,14 @@ class ReconstructDock(RunDock):
         self._history, self._preview = history, None
         self._turned.clear()
         live, device = Live(recipe.changes), self.settings.device.currentData()
-        start = partial(start_reconstruction, kdata, recipe, device, live, history.tape)
+        remote = self.settings.run_on.remote()
+        engine = start_reconstruction if remote is None else partial(start_on, remote)
+        start = partial(engine, kdata, recipe, device, live, history.tape)
         title = f"{method(recipe.method).title} of {kdata.name}"
         self.autosave.begin(recipe, title, kdata)
-        self._launch(start, live, title, device)
+        job = self._launch(start, live, title, device)
+        if remote is not None:
+            self.settings.run_on.follow(remote, job, self.panel)
         self._restart.hide()
         if history.at is None:
             self.timeline.together.setChecked(False)  # they were of another run

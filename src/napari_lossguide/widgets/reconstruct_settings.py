@@ -25,6 +25,7 @@ from napari_lossguide.widgets.optional_layer import OptionalLayerCombo
 from napari_lossguide.widgets.panel import LayerCombo, Panel
 from napari_lossguide.widgets.placement import finest
 from napari_lossguide.widgets.prior_choice import PriorChoice
+from napari_lossguide.widgets.run_on import RunOn
 from napari_lossguide.widgets.settings import read_settings
 from napari_lossguide.widgets.values_row import ValuesRow
 from napari_lossguide.widgets.views import kdata_of, mask_of, mask_recipe_of, role_of
@@ -57,7 +58,7 @@ class ReconstructSettings(QWidget):
         self.mask = OptionalLayerCombo(panel, viewer, _is_mask, "as acquired")
         self.method, self.combine = MethodCombo(), Combine()
         self.beside = BesideMethod(panel, viewer, self._kdata, lambda: self._more.button.setChecked(True))
-        self.device = _combo(DEVICES)
+        self.device, self.run_on = _combo(DEVICES), RunOn()
         self.prior, self.values = PriorChoice(), ValuesRow(panel.attempt)
         self.sampling = ParamsForm(Recipe, only=["samples", "seed"])
         self.advanced = ParamsForm(Recipe, only=["image", "noise_std", "calibration", "batch", "slices"])
@@ -240,7 +241,15 @@ class ReconstructSettings(QWidget):
         )
         self.replay.hide()
         self._slot, self._folded = QVBoxLayout(), QVBoxLayout()
-        parts = (_holder(self._folded), self.beside, self.advanced, self._device_row(), self.phase, self.parts)
+        parts = (
+            _holder(self._folded),
+            self.beside,
+            self.advanced,
+            self._device_row(),
+            self.run_on,
+            self.phase,
+            self.parts,
+        )
         self._more = Fold("More settings", *parts)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

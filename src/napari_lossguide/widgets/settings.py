@@ -3,6 +3,7 @@
 The manifest's `configurations` say the same as this model: napari makes its page from them.
 """
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -40,6 +41,12 @@ class Settings(BaseModel):
         le=65536,
         title="Memory for the timeline",
         description="MB of a run's recording that stay in memory; the rest goes to a temporary file.",
+    )
+    scheduler: str = Field(
+        "",
+        title="Dask scheduler",
+        description="Address of the scheduler whose workers take runs, such as tcp://127.0.0.1:8786; the Reconstruct "
+        "dock keeps here the one that was used last.",
     )
     cache_folder: str = Field(
         "",
@@ -103,3 +110,9 @@ def read_settings() -> Settings:
         return Settings()
     found = {name: value for group in GROUPS for name, value in getattr(kept, group).model_dump().items()}
     return Settings(**found)
+
+
+def keep_scheduler(address: str) -> None:
+    """Keep the address of a Dask scheduler, where napari knows the plugin."""
+    with suppress(KeyError):
+        get_plugin_settings(PLUGIN).runs.scheduler = address
