@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import h5py
+import ismrmrd
 import nibabel
 import numpy as np
 import pytest
@@ -228,3 +229,24 @@ def test_where_the_usual_array_is_there_nobody_is_asked(tmp_path, kspace, monkey
     monkeypatch.setattr(entry_choice.QInputDialog, "getItem", lambda *_: pytest.fail("asked"))
     first, _ = open_layers(written(tmp_path, "a.npz", kspace=kspace, other=kspace))
     np.testing.assert_array_equal(kdata_of(first).kspace, kspace)
+
+
+def test_raw_data_of_ismrmrd_open_though_they_are_called_h5(tmp_path):
+    path = tmp_path / "raw.h5"
+    space = (
+        "<matrixSize><x>8</x><y>6</y><z>1</z></matrixSize><fieldOfView_mm><x>16</x><y>9</y><z>5</z></fieldOfView_mm>"
+    )
+    with ismrmrd.Dataset(str(path), "dataset") as dataset:
+        dataset.write_xml_header(
+            '<ismrmrdHeader xmlns="http://www.ismrm.org/ISMRMRD"><experimentalConditions><H1resonanceFrequency_Hz>1'
+            f"</H1resonanceFrequency_Hz></experimentalConditions><encoding><encodedSpace>{space}</encodedSpace>"
+            f"<reconSpace>{space}</reconSpace><encodingLimits/><trajectory>cartesian</trajectory></encoding>"
+            "</ismrmrdHeader>"
+        )
+        line = ismrmrd.Acquisition.from_array(np.ones((2, 8), np.complex64), center_sample=4)
+        for y in range(6):
+            line.idx.kspace_encode_step_1 = y
+            dataset.append_acquisition(line)
+    kspace, image = open_layers(str(path))
+    assert kspace.metadata["lossguide"]["kdata"].kspace.shape == (1, 2, 6, 8)
+    assert tuple(image.scale[-2:]) == (1.5, 2)

@@ -10,6 +10,8 @@ import numpy as np
 from napari_lossguide.data import readers, samples
 from napari_lossguide.data.display import display_limits, view
 from napari_lossguide.data.file_names import stem
+from napari_lossguide.data.formats.ismrmrd import ISMRMRD
+from napari_lossguide.data.formats.registry import format_of
 from napari_lossguide.data.kdata import KData
 from napari_lossguide.data.readers import entries, read, read_image
 from napari_lossguide.recon.recipe import Recipe
@@ -44,7 +46,12 @@ def get_reader(path: str | list[str]) -> Reader | None:
         return _other_reader(path)
     looks = {".npy": _npy_holds, ".npz": _npz_holds, ".h5": _h5_holds}
     look = looks.get(Path(path).suffix.lower())
-    ours: dict[str, Reader] = {"kspace": read_kspace, "result": read_result, "images": read_images}
+    ours: dict[str, Reader] = {
+        "kspace": read_kspace,
+        "entry": read_entry,
+        "result": read_result,
+        "images": read_images,
+    }
     try:
         return ours.get(look(path)) if look is not None else None
     except (OSError, ValueError, EOFError, zipfile.BadZipFile):
@@ -175,7 +182,9 @@ def _h5_holds(path: str) -> str:
     import h5py
 
     with h5py.File(path, "r") as file:
-        return "kspace" if "kspace" in file else ""
+        if "kspace" in file:
+            return "kspace"
+    return "entry" if isinstance(format_of(path), ISMRMRD) else ""
 
 
 def _spacing(path: str) -> Spacing:
