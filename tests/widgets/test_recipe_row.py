@@ -19,6 +19,7 @@ from napari_lossguide.masks import MaskRecipe
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.widgets import layers, reconstruct_dock, views
 from napari_lossguide.widgets.io import get_reader, write_result
+from napari_lossguide.widgets.placement import Place
 from napari_lossguide.widgets.recipe_row import RecipeRow
 from napari_lossguide.widgets.reconstruct_dock import ReconstructDock
 from napari_lossguide.widgets.sample_dock import SampleDock
@@ -65,7 +66,7 @@ def python(text, folder):
 
 def test_the_script_of_the_last_run_gives_its_image(qtbot, dock, viewer, tmp_path, monkeypatch):
     mask = MaskRecipe.of("random", acceleration=2.0, center_fraction=0.3)
-    layers.show_mask(viewer, mask.make((48, 48)), name="mask", scale=(1.0, 1.0, 1.0), recipe=mask)
+    layers.show_mask(viewer, mask.make((48, 48)), name="mask", place=Place(), recipe=mask)
     run(qtbot, dock)
     result = views.result_of(result_layer(viewer))
     other, _ = layers.add_kspace(viewer, simulate(shepp_logan(48) * 2, name="another"))
