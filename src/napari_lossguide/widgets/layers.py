@@ -179,9 +179,11 @@ def show_coil_image(
     return _show_picture(viewer, kdata, image_picture(kdata, kind, coil), "image", renew)
 
 
-def add_kspace(viewer: Any, kdata: KData) -> tuple[Image, Image]:
-    """Show k-space and, above it, its inverse transform, each in its usual view."""
-    return show_kspace(viewer, kdata, renew=True), show_coil_image(viewer, kdata, renew=True)
+def add_kspace(viewer: Any, kdata: KData, pictures: tuple[Picture, Picture] | None = None) -> tuple[Image, Image]:
+    """Show k-space and, above it, its inverse transform, each in its usual view, which a thread may have made."""
+    kspace, image = pictures or (kspace_picture(kdata), image_picture(kdata))
+    below = _show_picture(viewer, kdata, kspace, "k-space", renew=True)
+    return below, _show_picture(viewer, kdata, image, "image", renew=True)
 
 
 def add_result(
