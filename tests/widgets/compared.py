@@ -4,6 +4,7 @@ import numpy as np
 
 from napari_lossguide.data.phantoms import shepp_logan, simulate
 from napari_lossguide.widgets import layers, views
+from napari_lossguide.widgets.placement import Place
 
 TRUTH = shepp_logan(32)
 SCALE = (5.0, 2.0, 1.0)
@@ -19,7 +20,9 @@ def add_images(viewer):
 
 
 def show(viewer, name, data, **facts):
-    return layers.show_image(viewer, data.astype(np.float32), name=name, role="result", scale=SCALE, metadata=facts)
+    return layers.show_image(
+        viewer, data.astype(np.float32), name=name, role="result", place=Place(SCALE), metadata=facts
+    )
 
 
 def settle(qtbot, dock):

@@ -13,6 +13,7 @@ from napari_lossguide.widgets.compare_dock import CompareDock
 from napari_lossguide.widgets.guide_dock import GuideDock
 from napari_lossguide.widgets.kspace_dock import KSpaceDock
 from napari_lossguide.widgets.mask_dock import MaskDock
+from napari_lossguide.widgets.placement import Place
 from napari_lossguide.widgets.reconstruct_dock import ReconstructDock
 from napari_lossguide.widgets.sample_dock import SampleDock
 from napari_lossguide.widgets.sweep_dock import SweepDock
@@ -103,7 +104,7 @@ def test_every_kind_of_mask(qtbot, viewer, kdata, engine, labels, words):
 @pytest.mark.parametrize("how", ["renamed", "removed"])
 def test_layers_that_change_during_a_run(qtbot, viewer, kdata, engine, what, how):
     layers.add_kspace(viewer, kdata)
-    layers.show_mask(viewer, np.eye(32, dtype=bool), name="mask", scale=kdata.spacing)
+    layers.show_mask(viewer, np.eye(32, dtype=bool), name="mask", place=Place.of(kdata))
     widget = ReconstructDock(viewer)
     qtbot.addWidget(widget)
     engine.steps, engine.wait = 40, 0.01

@@ -17,6 +17,7 @@ from napari_lossguide.recon import metrics
 from napari_lossguide.widgets import layers
 from napari_lossguide.widgets.compare_dock import CompareDock
 from napari_lossguide.widgets.metrics_table import COLUMNS, Compared, MetricsTable, Row, as_csv, mean_deviation, measure
+from napari_lossguide.widgets.placement import Place
 
 
 @pytest.fixture
@@ -141,7 +142,7 @@ def test_another_shape_is_one_sentence(qtbot, dock, viewer):
 
 
 def test_kspace_phase_and_maps_are_no_candidates(qtbot, dock, viewer, images):
-    layers.show_image(viewer, np.ones((1, 32, 32)), name="ph", role="phase", scale=(1.0, 1.0, 1.0))
+    layers.show_image(viewer, np.ones((1, 32, 32)), name="ph", role="phase", place=Place())
     viewer.add_labels(np.ones((32, 32), int))
     viewer.add_image(np.ones((8, 8, 3)), rgb=True)
     assert [x.name for x in dock.list.images] == ["image: head (simulation)", "bad", "good"]
@@ -354,7 +355,7 @@ def deviations(viewer, images):
                 std,
                 name=f"Standard deviation of {image.name}",
                 role="standard deviation",
-                scale=(5.0, 2.0, 1.0),
+                place=Place((5, 2, 1)),
                 metadata={"of": image.name},
                 contrast_limits=(0.0, 4 * level),
                 colormap="magma",

@@ -10,6 +10,7 @@ from widgets.compared import SCALE, TRUTH, add_images, of_role, settle, show, st
 
 from napari_lossguide.widgets import layers
 from napari_lossguide.widgets.compare_dock import CompareDock
+from napari_lossguide.widgets.placement import Place
 
 
 @pytest.fixture
@@ -272,7 +273,7 @@ def test_closing_the_dock_ends_the_mode(qtbot, make_napari_viewer, mode):
 def test_a_real_drag_moves_the_line_and_not_the_camera(qtbot, make_napari_viewer):
     viewer = make_napari_viewer(show=True)
     for name, value in (("a", 0.2), ("b", 0.8)):
-        layers.show_image(viewer, np.full((64, 64), value, "f4"), name=name, role="result", scale=(1.0, 1.0, 1.0))
+        layers.show_image(viewer, np.full((64, 64), value, "f4"), name=name, role="result", place=Place())
     dock = CompareDock(viewer)
     qtbot.addWidget(dock)
     viewer.window.add_dock_widget(dock)

@@ -13,6 +13,7 @@ from napari_lossguide.recon.spectra import ring_error
 from napari_lossguide.widgets import layers
 from napari_lossguide.widgets.compare_dock import CompareDock
 from napari_lossguide.widgets.line_plot import Line, LinePlot
+from napari_lossguide.widgets.placement import Place
 
 
 @pytest.fixture
@@ -76,7 +77,7 @@ def test_the_phase_counts_where_both_have_one_and_that_is_said(qtbot, viewer):
     kdata = simulate(TRUTH, n_coils=1, phase=smooth_phase((32, 32), seed=0), name="head", spacing=SCALE)
     layers.add_kspace(viewer, kdata)
     turned = (kdata.reference * np.exp(0.5j)).astype(np.complex64)
-    layers.add_result(viewer, result(turned), "turned", spacing=SCALE)
+    layers.add_result(viewer, result(turned), "turned", place=Place(SCALE))
     show(viewer, "plain", np.abs(turned) * 1.1)
     dock = CompareDock(viewer)
     qtbot.addWidget(dock)
@@ -95,7 +96,7 @@ def test_the_phase_counts_where_both_have_one_and_that_is_said(qtbot, viewer):
 
 
 def test_a_real_reference_means_magnitudes(qtbot, dock, viewer):
-    layers.add_result(viewer, result((TRUTH[None] * 1j).astype(np.complex64)), "complex", spacing=SCALE)
+    layers.add_result(viewer, result((TRUTH[None] * 1j).astype(np.complex64)), "complex", place=Place(SCALE))
     dock.truth.click()
     dock.spectrum.phase.click()
     open_page(qtbot, dock, dock.spectrum)
@@ -199,7 +200,7 @@ def test_the_selected_line_counts_else_the_last(qtbot, ramps, viewer):
 
 def test_the_profile_is_of_the_slice_that_is_shown(qtbot, viewer):
     volume = np.arange(5.0)[:, None, None] * np.ones((5, 20, 20))
-    layers.show_image(viewer, volume.astype("f4"), name="v", role="result", scale=(3.0, 1.0, 1.0))
+    layers.show_image(viewer, volume.astype("f4"), name="v", role="result", place=Place((3.0, 1.0, 1.0)))
     dock = CompareDock(viewer)
     qtbot.addWidget(dock)
     viewer.add_shapes([[(2.0, 2.0), (2.0, 12.0)]], shape_type="line", name="cut")

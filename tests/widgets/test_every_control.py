@@ -35,6 +35,7 @@ from napari_lossguide.widgets.fold import Fold
 from napari_lossguide.widgets.kspace_dock import KSpaceDock
 from napari_lossguide.widgets.mask_dock import MaskDock
 from napari_lossguide.widgets.panel import Sentence
+from napari_lossguide.widgets.placement import Place
 from napari_lossguide.widgets.reconstruct_dock import ReconstructDock
 
 pytestmark = pytest.mark.gui
@@ -55,9 +56,9 @@ def fill(viewer):
     kdata = simulate(np.stack([image, image[::-1]]), n_coils=4, noise_std=0.01, name=LONG)
     layers.add_kspace(viewer, kdata)
     mask = MaskRecipe.of("equispaced")
-    layers.show_mask(viewer, mask.make((64, 64)), name="mask", scale=kdata.spacing, recipe=mask)
+    layers.show_mask(viewer, mask.make((64, 64)), name="mask", place=Place.of(kdata), recipe=mask)
     for role in ("result", "reference"):
-        layers.show_image(viewer, np.abs(kdata.reference), name=f"{role} {LONG}", role=role, scale=kdata.spacing)
+        layers.show_image(viewer, np.abs(kdata.reference), name=f"{role} {LONG}", role=role, place=Place.of(kdata))
 
 
 @pytest.fixture(params=DOCKS.values(), ids=DOCKS)

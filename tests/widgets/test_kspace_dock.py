@@ -10,7 +10,7 @@ from napari_lossguide.data.fourier import fft2c, ifft2c
 from napari_lossguide.data.kdata import KData
 from napari_lossguide.data.phantoms import shepp_logan, simulate
 from napari_lossguide.types import InvalidInput
-from napari_lossguide.widgets import kspace_dock, layers
+from napari_lossguide.widgets import file_opener, kspace_dock, layers
 from napari_lossguide.widgets.kspace_dock import KSpaceDock
 from napari_lossguide.widgets.pixels import take_pixels
 from napari_lossguide.widgets.simulation import SimulationParams, noise_level
@@ -38,14 +38,19 @@ def scan():
     return KData.from_array(kspace, spacing=(4.0, 1.5, 1.25), name="scan")
 
 
-def open_with_dialog(dock, monkeypatch, path):
-    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(path), ""))
-    dock.open_button.click()
+@pytest.fixture
+def open_with_dialog(qtbot, dock, monkeypatch):
+    def act(path):
+        monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(path), ""))
+        dock.opener.file.click()
+        qtbot.waitUntil(lambda: not dock.opener.note.sentence, timeout=20_000)
+
+    return act
 
 
-def test_opening_a_file_shows_both_sides(dock, viewer, scan, tmp_path, monkeypatch):
+def test_opening_a_file_shows_both_sides(dock, viewer, scan, tmp_path, open_with_dialog):
     np.savez(tmp_path / "scan.npz", kspace=scan.kspace, spacing=scan.spacing)
-    open_with_dialog(dock, monkeypatch, tmp_path / "scan.npz")
+    open_with_dialog(tmp_path / "scan.npz")
     assert [layer.name for layer in viewer.layers] == ["k-space: scan", "image: scan"]
     assert dock.view.summary.sentence == (
         "scan: 1 slice, 3 coils, 32 × 32 pixels of 1.5 × 1.25 mm, 50.0% acquired (2×)."
@@ -56,26 +61,28 @@ def test_opening_a_file_shows_both_sides(dock, viewer, scan, tmp_path, monkeypat
     assert dock.status.isHidden()
 
 
-def test_unreadable_file_is_a_sentence_and_keeps_what_is_shown(dock, viewer, scan, tmp_path, monkeypatch):
+def test_unreadable_file_is_a_sentence_and_keeps_what_is_shown(dock, viewer, scan, tmp_path, open_with_dialog):
     layers.add_kspace(viewer, scan)
     (tmp_path / "broken.npz").write_bytes(b"PK\x03\x04 nothing")
-    open_with_dialog(dock, monkeypatch, tmp_path / "broken.npz")
+    open_with_dialog(tmp_path / "broken.npz")
     assert "broken.npz" in dock.status.sentence
     assert dock.status.isVisible()
     assert dock.kdata is scan
     assert len(viewer.layers) == 2
 
 
-def test_unexpected_errors_are_shown_and_the_dock_stays_usable(dock, viewer, scan, tmp_path, monkeypatch):
-    def fail(_, **how):
+def test_unexpected_errors_are_shown_and_the_dock_stays_usable(
+    dock, viewer, scan, tmp_path, monkeypatch, open_with_dialog
+):
+    def fail(_, **__):
         raise RuntimeError("the reader\nfell over")
 
     np.save(tmp_path / "scan.npy", scan.kspace)
     with monkeypatch.context() as patch:
-        patch.setattr(kspace_dock, "read", fail)
-        open_with_dialog(dock, patch, tmp_path / "scan.npy")
-    assert dock.status.sentence == "Unexpected RuntimeError: the reader fell over"
-    open_with_dialog(dock, monkeypatch, tmp_path / "scan.npy")
+        patch.setattr(file_opener, "read", fail)
+        open_with_dialog(tmp_path / "scan.npy")
+    assert "RuntimeError: the reader fell over" in dock.status.sentence
+    open_with_dialog(tmp_path / "scan.npy")
     assert dock.status.isHidden()
     assert len(viewer.layers) == 2
 
@@ -292,8 +299,8 @@ def test_nothing_listens_after_the_dock_is_gone(viewer, qtbot):
     viewer.layers.clear()
 
 
-def test_real_scan(dock, viewer, shared_data):
-    dock.load(shared_data / "kspace_brain_8ch_undersampled.npz")
+def test_real_scan(dock, viewer, shared_data, open_with_dialog):
+    open_with_dialog(shared_data / "kspace_brain_8ch_undersampled.npz")
     assert dock.kdata.kspace.shape == (1, 8, 230, 180)
     assert "12.4% acquired" in dock.view.summary.sentence
     assert dock.view.badge.isHidden()

@@ -16,6 +16,7 @@ from napari_lossguide.widgets import layers
 from napari_lossguide.widgets.fold import Fold
 from napari_lossguide.widgets.kspace_dock import KSpaceDock
 from napari_lossguide.widgets.mask_dock import MaskDock
+from napari_lossguide.widgets.placement import Place
 from napari_lossguide.widgets.run_facts import provenance_rows
 from napari_lossguide.widgets.views import kdata_of
 
@@ -151,7 +152,7 @@ def test_the_profile_follows_coil_and_mask(dock, viewer, scan, qtbot):
     np.testing.assert_allclose(whole.before, whole.after, atol=1e-6)
     assert np.isfinite(whole.noise)
     mask = make_mask("random", SHAPE)
-    layer = layers.show_mask(viewer, mask, name="mask", scale=scan.spacing)
+    layer = layers.show_mask(viewer, mask, name="mask", place=Place.of(scan))
     dock.profile.mask.layer = layer
     qtbot.waitUntil(lambda: dock.profile.profile is not whole, timeout=5000)
     assert (dock.profile.profile.after[10:25] < whole.after[10:25]).all()
@@ -164,7 +165,7 @@ def test_the_profile_follows_coil_and_mask(dock, viewer, scan, qtbot):
 def test_predicted_acquired_and_residual(dock, viewer, scan, qtbot):
     mask = make_mask("random", SHAPE)
     result = result_of_the_truth(scan, mask)
-    layers.add_result(viewer, result, "truth", spacing=scan.spacing, metadata={"source": "head"})
+    layers.add_result(viewer, result, "truth", place=Place.of(scan), metadata={"source": "head"})
     dock.predicted.button.click()
     qtbot.waitUntil(lambda: "k-space residual (noise std) of truth" in viewer.layers, timeout=10000)
     residual = viewer.layers["k-space residual (noise std) of truth"].data
@@ -182,7 +183,7 @@ def test_predicted_acquired_and_residual(dock, viewer, scan, qtbot):
 
 def test_a_result_whose_data_are_gone_is_a_sentence(dock, viewer, scan):
     result = result_of_the_truth(scan, np.ones(SHAPE, bool))
-    layers.add_result(viewer, result, "truth", spacing=scan.spacing, metadata={"source": "another"})
+    layers.add_result(viewer, result, "truth", place=Place.of(scan), metadata={"source": "another"})
     dock.predicted.button.click()
     assert "another" in dock.status.sentence
     assert dock.predicted.button.isEnabled()

@@ -13,6 +13,7 @@ from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.recon.result import Result
 from napari_lossguide.types import InvalidInput
 from napari_lossguide.widgets import layers, views
+from napari_lossguide.widgets.placement import Place
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def kdata():
 
 def show(viewer, value=1.0, **more):
     data = np.full((2, 4, 6), value, np.float32)
-    return layers.show_image(viewer, data, name="a", role="image", scale=(5.0, 2.0, 1.0), **more)
+    return layers.show_image(viewer, data, name="a", role="image", place=Place((5, 2, 1)), **more)
 
 
 def test_image_is_placed_in_millimetres(viewer):
@@ -60,7 +61,7 @@ def test_renew_sets_contrast_beyond_the_old_range(viewer):
 
 def test_another_number_of_axes_replaces_the_layer(viewer):
     old = show(viewer)
-    new = layers.show_image(viewer, np.ones((4, 6), np.float32), name="a", role="image", scale=(5.0, 2.0, 1.0))
+    new = layers.show_image(viewer, np.ones((4, 6), np.float32), name="a", role="image", place=Place((5, 2, 1)))
     assert old not in viewer.layers
     assert tuple(new.scale) == (2, 1)
 
@@ -68,14 +69,14 @@ def test_another_number_of_axes_replaces_the_layer(viewer):
 def test_a_single_slice_is_seen_wherever_the_slider_stands(viewer):
     viewer.add_image(np.zeros((9, 4, 6)))
     viewer.dims.set_point(0, 7)
-    layer = layers.show_image(viewer, np.ones((1, 4, 6), np.float32), name="a", role="image", scale=(5.0, 2.0, 1.0))
+    layer = layers.show_image(viewer, np.ones((1, 4, 6), np.float32), name="a", role="image", place=Place((5, 2, 1)))
     assert layer.data.shape == (4, 6)
     assert tuple(layer.scale) == (2, 1)
     preview = layers.update_preview(
-        viewer, np.ones((4, 6), np.float32), name="p", slice_index=0, n_slices=1, spacing=(5.0, 2.0, 1.0)
+        viewer, np.ones((4, 6), np.float32), name="p", slice_index=0, n_slices=1, place=Place((5, 2, 1))
     )
     again = layers.update_preview(
-        viewer, np.full((4, 6), 3, np.float32), name="p", slice_index=0, n_slices=1, spacing=(5.0, 2.0, 1.0)
+        viewer, np.full((4, 6), 3, np.float32), name="p", slice_index=0, n_slices=1, place=Place((5, 2, 1))
     )
     assert again is preview
     assert (preview.data == 3).all()
@@ -92,7 +93,7 @@ def test_a_simulation_beside_pixels_is_in_pixels(viewer, kdata):
 def test_roles_and_strangers_are_told_apart(viewer):
     stranger = viewer.add_image(np.zeros((4, 6)), name="a")
     show(viewer)
-    layers.show_image(viewer, np.ones((4, 6), np.float32), name="a", role="psf", scale=(1.0, 1.0, 1.0))
+    layers.show_image(viewer, np.ones((4, 6), np.float32), name="a", role="psf", place=Place())
     assert len(viewer.layers) == 3
     assert (stranger.data == 0).all()
 
@@ -142,7 +143,7 @@ def test_pictures_that_do_not_exist(kdata, kind, coil, words):
 def test_mask_layer_holds_its_recipe_until_it_is_drawn_on(viewer):
     recipe = MaskRecipe.of("random", acceleration=2.0, seed=4)
     mask = recipe.make((16, 32))
-    layer = layers.show_mask(viewer, mask, name="mask", scale=(1.0, 1.0, 1.0), recipe=recipe)
+    layer = layers.show_mask(viewer, mask, name="mask", place=Place(), recipe=recipe)
     np.testing.assert_array_equal(views.mask_of(layer), mask)
     assert views.mask_recipe_of(layer) == recipe
     layer.data[3, :] = 5
@@ -154,8 +155,8 @@ def test_mask_layer_holds_its_recipe_until_it_is_drawn_on(viewer):
 
 
 def test_mask_is_updated_in_place(viewer):
-    first = layers.show_mask(viewer, np.eye(4, dtype=bool), name="mask", scale=(1.0, 1.0, 1.0))
-    second = layers.show_mask(viewer, np.ones((4, 4), bool), name="mask", scale=(1.0, 1.0, 1.0))
+    first = layers.show_mask(viewer, np.eye(4, dtype=bool), name="mask", place=Place())
+    second = layers.show_mask(viewer, np.ones((4, 4), bool), name="mask", place=Place())
     assert first is second
     assert (first.data == 1).all()
 
@@ -197,19 +198,19 @@ def test_a_result_carries_what_is_needed_to_run_it_again(viewer, kdata):
         provenance={"device": "cpu"},
         simulated=True,
     )
-    layer = layers.add_result(viewer, result, "first", spacing=kdata.spacing)
+    layer = layers.add_result(viewer, result, "first", place=Place.of(kdata))
     assert layer.data.max() == 5
     assert tuple(layer.scale) == kdata.spacing
     assert views.result_of(layer) is result
     assert views.role_of(layer) == "result"
     assert Recipe.from_json(views.held(layer)["recipe"]) == result.recipe
     assert (views.held(layer)["seed"], views.held(layer)["device"]) == (5, "cpu")
-    layers.add_result(viewer, result, "second", spacing=kdata.spacing)
+    layers.add_result(viewer, result, "second", place=Place.of(kdata))
     assert [x.name for x in viewer.layers] == ["first", "second"]
 
 
 def test_preview_writes_into_its_slice(viewer):
-    place = {"name": "preview", "n_slices": 3, "spacing": (1.0, 1.0, 1.0)}
+    place = {"name": "preview", "n_slices": 3, "place": Place()}
     layer = layers.update_preview(viewer, np.ones((4, 5), np.float32), slice_index=0, **place)
     again = layers.update_preview(viewer, np.full((4, 5), 2, np.float32), slice_index=2, **place)
     assert again is layer

@@ -12,6 +12,7 @@ from napari_lossguide.data.phantoms import shepp_logan, simulate
 from napari_lossguide.masks import MASKS, MaskRecipe, achieved_acceleration, make_mask, point_spread
 from napari_lossguide.widgets import layers
 from napari_lossguide.widgets.mask_dock import MaskDock
+from napari_lossguide.widgets.placement import Place
 from napari_lossguide.widgets.sampling import complete_lines, describe_sampling
 from napari_lossguide.widgets.views import mask_of, mask_recipe_of
 
@@ -426,7 +427,7 @@ def bring(viewer, **params):
     """A mask as loading a recipe in the Reconstruct dock brings it."""
     recipe = MaskRecipe.of("equispaced", axis="y", **params)
     name = "mask of the recipe"
-    return recipe, layers.show_mask(viewer, recipe.make(SHAPE), name=name, scale=(5.0, 2.0, 1.0), recipe=recipe)
+    return recipe, layers.show_mask(viewer, recipe.make(SHAPE), name=name, place=Place((5, 2, 1)), recipe=recipe)
 
 
 def test_a_mask_that_a_recipe_brings_is_gone_on_with(dock, viewer, qtbot):
@@ -458,7 +459,7 @@ def test_the_next_recipe_is_no_drawing(dock, viewer, qtbot):
 
 def test_a_drawn_mask_of_a_recipe_is_safe_from_the_parameters(dock, viewer, qtbot):
     drawn = MaskRecipe.drawn(np.eye(*SHAPE, dtype=bool))
-    layer = layers.show_mask(viewer, drawn.make(SHAPE), name="brought", scale=(5.0, 2.0, 1.0), recipe=drawn)
+    layer = layers.show_mask(viewer, drawn.make(SHAPE), name="brought", place=Place((5, 2, 1)), recipe=drawn)
     settle(qtbot, dock)
     assert dock.hand_made == "drawn by hand" and dock.layer.layer is layer
     np.testing.assert_array_equal(layer.data, np.eye(*SHAPE))
@@ -467,7 +468,7 @@ def test_a_drawn_mask_of_a_recipe_is_safe_from_the_parameters(dock, viewer, qtbo
 def test_masks_of_others_and_of_another_size_are_left_alone(dock, viewer, qtbot):
     before = dock.layer.layer
     recipe = MaskRecipe.of("random")
-    layers.show_mask(viewer, recipe.make((8, 8)), name="small", scale=(1.0, 1.0, 1.0), recipe=recipe)
+    layers.show_mask(viewer, recipe.make((8, 8)), name="small", place=Place(), recipe=recipe)
     viewer.add_labels(np.ones(SHAPE, np.uint8), name="somebody's")
     settle(qtbot, dock)
     assert dock.layer.layer is before and not dock.hand_made

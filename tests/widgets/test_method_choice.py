@@ -17,6 +17,7 @@ from napari_lossguide.widgets import layers
 from napari_lossguide.widgets.boxes import FloatBox
 from napari_lossguide.widgets.combine import COMBINE, TIP
 from napari_lossguide.widgets.forms import ParamsForm
+from napari_lossguide.widgets.placement import Place
 from napari_lossguide.widgets.reconstruct_dock import ReconstructDock
 
 POINTS = np.zeros((32, 32), bool)
@@ -266,7 +267,7 @@ def test_a_region_is_asked_for_where_it_is_needed(settings, dock, viewer, by):
 def test_only_labels_of_the_images_size_can_be_the_region(settings, viewer):
     choose(settings.method, "repaint")
     combo = settings.beside.region.combo
-    layers.show_mask(viewer, np.ones((32, 32), bool), name="mask", scale=(1.0, 1.0, 1.0))
+    layers.show_mask(viewer, np.ones((32, 32), bool), name="mask", place=Place())
     viewer.add_labels(np.ones((8, 8), np.uint8), name="small")
     assert combo.count() == 1 and combo.layer is None
     mine = viewer.add_labels(POINTS.astype(np.uint8), name="mine")

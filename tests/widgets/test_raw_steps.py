@@ -31,8 +31,8 @@ def path(tmp_path, rng):
 
 def opened(dock, qtbot, monkeypatch, path):
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(path), ""))
-    dock.open_button.click()
-    qtbot.waitUntil(lambda: dock.kdata is not None)
+    dock.opener.file.click()
+    qtbot.waitUntil(lambda: dock.kdata is not None, timeout=20_000)
 
 
 def set_coils(dock, count):

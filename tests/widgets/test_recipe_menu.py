@@ -19,6 +19,7 @@ from napari_lossguide.data.writers import write_npz
 from napari_lossguide.masks import MaskRecipe
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.widgets import layers, recipe_row, reconstruct_dock, views
+from napari_lossguide.widgets.placement import Place
 from napari_lossguide.widgets.provenance import ProvenanceDialog
 from napari_lossguide.widgets.reconstruct_dock import ReconstructDock
 from napari_lossguide.widgets.run_facts import recipe_of
@@ -317,7 +318,7 @@ def test_data_and_masks_tell_theirs(dock, viewer, scan, kdata):
     layers.add_kspace(viewer, kdata)
     assert table(dock, viewer.layers[0])["Origin"] == "not known"
     made = MaskRecipe.of("random", acceleration=2.0, center_fraction=0.2)
-    mask = layers.show_mask(viewer, made.make((32, 32)), name="mask", scale=kdata.spacing, recipe=made)
+    mask = layers.show_mask(viewer, made.make((32, 32)), name="mask", place=Place.of(kdata), recipe=made)
     assert table(dock, mask)["Mask"].startswith("random (")
 
 

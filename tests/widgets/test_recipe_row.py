@@ -19,6 +19,8 @@ from napari_lossguide.masks import MaskRecipe
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.widgets import layers, reconstruct_dock, views
 from napari_lossguide.widgets.io import get_reader, write_result
+from napari_lossguide.widgets.pixels import Pixels
+from napari_lossguide.widgets.placement import Place
 from napari_lossguide.widgets.recipe_row import RecipeRow
 from napari_lossguide.widgets.reconstruct_dock import ReconstructDock
 from napari_lossguide.widgets.sample_dock import SampleDock
@@ -65,7 +67,7 @@ def python(text, folder):
 
 def test_the_script_of_the_last_run_gives_its_image(qtbot, dock, viewer, tmp_path, monkeypatch):
     mask = MaskRecipe.of("random", acceleration=2.0, center_fraction=0.3)
-    layers.show_mask(viewer, mask.make((48, 48)), name="mask", scale=(1.0, 1.0, 1.0), recipe=mask)
+    layers.show_mask(viewer, mask.make((48, 48)), name="mask", place=Place(), recipe=mask)
     run(qtbot, dock)
     result = views.result_of(result_layer(viewer))
     other, _ = layers.add_kspace(viewer, simulate(shepp_logan(48) * 2, name="another"))
@@ -80,7 +82,7 @@ def test_the_script_of_the_last_run_gives_its_image(qtbot, dock, viewer, tmp_pat
 
 
 def test_the_script_of_kspace_made_from_an_image_runs(qtbot, viewer, tmp_path, monkeypatch):
-    pixels = type("P", (), {"data": shepp_logan(48)[None], "spacing": (1.0, 1.0, 1.0)})
+    pixels = Pixels(shepp_logan(48)[None], (1.0, 1.0, 1.0), "")
     kdata = simulate_pixels(pixels, SimulationParams(n_coils=2, noise="std", noise_std=0.02, seed=4), "photo")
     layers.add_kspace(viewer, kdata)
     dock = ReconstructDock(viewer)

@@ -21,6 +21,7 @@ from napari_lossguide.masks import MaskRecipe
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.types import Diverged, InvalidInput
 from napari_lossguide.widgets import layers, reconstruct_dock, views
+from napari_lossguide.widgets.placement import Place
 from napari_lossguide.widgets.reconstruct_dock import ReconstructDock
 
 
@@ -249,7 +250,7 @@ def test_slices_are_followed_unless_the_person_looks_elsewhere(qtbot, engine, vi
 def test_a_mask_layer_undersamples(qtbot, dock, engine, viewer, kdata):
     made = MaskRecipe.of("random", acceleration=2.0, center_fraction=0.2)
     points = made.make((32, 32))
-    layer = layers.show_mask(viewer, points, name="mask", scale=kdata.spacing, recipe=made)
+    layer = layers.show_mask(viewer, points, name="mask", place=Place.of(kdata), recipe=made)
     assert dock.settings.mask.layer is layer, "a mask made for a full scan is meant to be used"
     assert f"{points.mean():.1%} acquired" in dock.settings._facts.text()
     run(qtbot, dock)
@@ -538,8 +539,8 @@ def test_a_stack_shows_what_failed_and_why(qtbot, dock, engine, viewer):
 def test_a_mask_that_was_there_before_the_dock_is_used(qtbot, viewer, kdata):
     layers.add_kspace(viewer, kdata)
     recipe = MaskRecipe.of("random", acceleration=4.0)
-    layers.show_mask(viewer, recipe.make((16, 16)), name="of another size", scale=kdata.spacing)
-    meant = layers.show_mask(viewer, recipe.make(kdata.image_shape), name="mask", scale=kdata.spacing, recipe=recipe)
+    layers.show_mask(viewer, recipe.make((16, 16)), name="of another size", place=Place.of(kdata))
+    meant = layers.show_mask(viewer, recipe.make(kdata.image_shape), name="mask", place=Place.of(kdata), recipe=recipe)
     widget = ReconstructDock(viewer)
     qtbot.addWidget(widget)
     assert widget.settings.mask.layer is meant

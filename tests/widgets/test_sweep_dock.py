@@ -20,6 +20,7 @@ from napari_lossguide.recon.result import Progress, Result
 from napari_lossguide.recon.sweep import SweepProgress
 from napari_lossguide.types import Cancelled, InvalidInput
 from napari_lossguide.widgets import io, layers, sweep_dock, views
+from napari_lossguide.widgets.placement import Place
 from napari_lossguide.widgets.reconstruct_dock import ReconstructDock
 from napari_lossguide.widgets.sweep_dock import SweepDock
 from napari_lossguide.widgets.sweep_table import PART, PICTURE
@@ -427,7 +428,7 @@ def test_the_pictures_show_one_slice_of_several(qtbot, viewer, engine):
 def test_a_mask_is_used_and_its_parameters_vary(qtbot, dock, engine, viewer):
     assert dock.rows.name.findData("mask.acceleration") < 0
     recipe = MaskRecipe.of("random", acceleration=2)
-    layers.show_mask(viewer, recipe.make((32, 32)), name="mask", scale=(1, 1, 1), recipe=recipe)
+    layers.show_mask(viewer, recipe.make((32, 32)), name="mask", place=Place(), recipe=recipe)
     assert dock.base.mask.layer is viewer.layers["mask"]  # the scan is fully sampled, so it was meant
     dock.rows.choose("mask.acceleration")
     assert dock.rows.values.text() == "1, 2, 4"
@@ -471,7 +472,7 @@ def test_a_recipe_from_a_file_is_what_all_cells_begin_with(qtbot, dock, tmp_path
     )  # fmt: skip
     (tmp_path / "r.json").write_text(recipe.to_json())
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(tmp_path / "r.json"), ""))
-    layers.show_mask(dock._viewer, np.eye(32) > 0, name="mask", scale=(1, 1, 1))  # chosen, but the recipe has its own
+    layers.show_mask(dock._viewer, np.eye(32) > 0, name="mask", place=Place())  # chosen, but the recipe has its own
     dock.rows.choose("")
     dock.rows.choose("guidance.gamma")
     assert dock.rows.values.text() == "0.5, 1, 2"

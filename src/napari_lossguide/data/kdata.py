@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_lossguide.data.orientation import position_of
 from napari_lossguide.data.origin import Origin
 from napari_lossguide.types import InvalidInput
 
@@ -29,6 +30,7 @@ class KData:
     noise_std : E|n|^2 = noise_std^2 per k-space point, if known.
     affine : float64 (4, 4), from indices (slice, y, x, 1) to patient coordinates in mm (right, anterior and superior
         are positive, as in NIfTI), if known. Its columns have the lengths of `spacing`.
+    corner : where the first pixel lies, in mm along (slice, y, x), where no affine says it.
     origin : how to get it again; None if nobody said.
 
     Raises
@@ -48,6 +50,7 @@ class KData:
     real: bool = False
     noise_std: float | None = None
     affine: np.ndarray | None = None
+    corner: tuple[float, float, float] = (0.0, 0.0, 0.0)
     origin: Origin | None = None
 
     def __post_init__(self) -> None:
@@ -190,16 +193,12 @@ class KData:
 
     @property
     def position(self) -> tuple[float, float, float]:
-        """Where the first pixel lies, in mm along the directions of (slice, y, x); 0 if unknown.
+        """Where the first pixel lies, in mm along the directions of (slice, y, x); `corner` without an affine.
 
         These are the coordinates of a viewer whose axes are those of the scan: scans of one patient in one orientation
         lie there as they do in the patient.
         """
-        if self.affine is None:
-            return 0.0, 0.0, 0.0
-        directions = self.affine[:3, :3] / np.linalg.norm(self.affine[:3, :3], axis=0)
-        along_slice, y, x = (float(mm) for mm in directions.T @ self.affine[:3, 3])
-        return along_slice, y, x
+        return self.corner if self.affine is None else position_of(self.affine)
 
     def select(self, slice_index: int) -> KData:
         """One slice, still four-dimensional."""
@@ -210,10 +209,12 @@ class KData:
         if affine is not None:
             affine = affine.copy()
             affine[:3, 3] += slice_index * affine[:3, 0]
+        along, y, x = self.corner
         return replace(
             self,
             kspace=self.kspace[one],
             affine=affine,
+            corner=(along + slice_index * self.spacing[0], y, x),
             origin=None if self.origin is None else self.origin.select(slice_index),
             reference=None if self.reference is None else self.reference[one],
             maps=None if self.maps is None else self.maps[one],

@@ -109,16 +109,23 @@ class Session:
                     path.unlink(missing_ok=True)
 
     def keep(
-        self, number: int, name: str, result: Result | Samples, spacing: tuple[float, ...] = (1.0, 1.0, 1.0)
+        self,
+        number: int,
+        name: str,
+        result: Result | Samples,
+        spacing: tuple[float, ...] = (1.0, 1.0, 1.0),
+        position: tuple[float, ...] = (0.0, 0.0, 0.0),
+        affine: np.ndarray | None = None,
     ) -> Path:
-        """Write a finished result; older ones make room for it.
+        """Write a finished result and where it lies, as `KData` says it; older ones make room for it.
 
         Raises
         ------
         InvalidInput
             If it cannot be written or is larger than all the room.
         """
-        arrays = {**result.arrays(), "name": name, "spacing": np.asarray(spacing, float)}
+        where = {"spacing": np.asarray(spacing, float), "position": np.asarray(position, float)}
+        arrays = {**result.arrays(), "name": name, **where, **({} if affine is None else {"affine": affine})}
         with self._guard:
             path = self._open() / f"{number:03}-{_slug(name)}.npz"
             # Each array has a header of its own in the file.

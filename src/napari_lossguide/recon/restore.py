@@ -24,11 +24,20 @@ DAMAGED = (OSError, ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFil
 
 @dataclass(frozen=True)
 class Restored:
-    """A result, with what its layer was called and the size of its voxels in mm. Trace and scale are not kept."""
+    """A result, with what its layer was called and where it lay. Trace and scale are not kept.
+
+    Attributes
+    ----------
+    name : of its layer.
+    spacing, position, affine : as those of `KData`.
+    result : as it was.
+    """
 
     name: str
     spacing: tuple[float, float, float]
     result: Result | Samples
+    position: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    affine: np.ndarray | None = None
 
 
 def restore(path: Path) -> Restored:
@@ -44,7 +53,7 @@ def restore(path: Path) -> Restored:
             arrays = {name: np.asarray(file[name]) for name in file.files}
         facts = json.loads(str(arrays["facts"]))
         recipe = Recipe.from_json(str(arrays["recipe"]))
-        slice_mm, y_mm, x_mm = (float(mm) for mm in arrays["spacing"])
+        spacing, position = _triple(arrays["spacing"]), _triple(arrays.get("position", np.zeros(3)))
         result = _samples(arrays, facts, recipe) if "images" in arrays else _result(arrays, facts, recipe)
         name = str(arrays["name"])
     except DAMAGED as error:
@@ -53,7 +62,12 @@ def restore(path: Path) -> Restored:
     stated = facts["provenance"].get("image_sha256")
     if stated is not None and hashlib.sha256(image.tobytes()).hexdigest() != stated:
         raise InvalidInput(f"The autosaved result {path} is damaged: its image is another than the one it states.")
-    return Restored(name, (slice_mm, y_mm, x_mm), result)
+    return Restored(name, spacing, result, position, arrays.get("affine"))
+
+
+def _triple(array: np.ndarray) -> tuple[float, float, float]:
+    along_slice, y, x = (float(mm) for mm in array)
+    return along_slice, y, x
 
 
 def _samples(arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any], recipe: Recipe) -> Samples:

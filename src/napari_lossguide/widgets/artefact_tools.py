@@ -29,6 +29,7 @@ from napari_lossguide.widgets.kspace_view import KSpaceView
 from napari_lossguide.widgets.mask_previews import shown_slice
 from napari_lossguide.widgets.optional_layer import OptionalLayerCombo
 from napari_lossguide.widgets.panel import Panel, Sentence
+from napari_lossguide.widgets.placement import Place
 from napari_lossguide.widgets.roi import is_region, pixels_in
 from napari_lossguide.widgets.views import picture_name
 from napari_lossguide.widgets.worker import Errand
@@ -195,7 +196,7 @@ class SpikeTools(ArtefactTools):
             points[:, 1:] if kdata.n_slices == 1 else points,
             name=picture_name(kdata, "spikes"),
             role="spikes",
-            scale=kdata.spacing,
+            place=Place.of(kdata),
             metadata={"simulated": kdata.simulated},
         )
         if self._viewer.canvas.grid.enabled:

@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 from napari_lossguide.widgets import layers
 from napari_lossguide.widgets.failure import Failure
 from napari_lossguide.widgets.forms import ParamsForm
-from napari_lossguide.widgets.placement import finest, place_like
+from napari_lossguide.widgets.placement import Place, finest, place_like
 from napari_lossguide.widgets.result_layers import SIMULATION
 from napari_lossguide.widgets.views import held, role_of
 from napari_lossguide.widgets.worker import Errand
@@ -172,7 +172,7 @@ class DifferenceMaps(QWidget):
                 data,
                 name=f"{word} {image.name.removesuffix(SIMULATION)}",
                 role=ROLE,
-                scale=(1.0, *image.scale)[-3:],
+                place=Place.like(image),
                 metadata={"simulated": held(image).get("simulated", False)},
                 contrast_limits=self._limits(),
                 colormap=colormap,

@@ -17,6 +17,7 @@ from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.recon.tape import Tape, branched
 from napari_lossguide.types import InvalidInput
 from napari_lossguide.widgets import layers
+from napari_lossguide.widgets.placement import Place
 from napari_lossguide.widgets.recipe_row import same_but_live
 from napari_lossguide.widgets.result_layers import labelled, run_limits
 from napari_lossguide.widgets.run_facts import run_facts
@@ -73,7 +74,7 @@ class History:
             image,
             name=labelled(LAYER, self.kdata),
             role="timeline",
-            scale=self.kdata.spacing,
+            place=Place.of(self.kdata),
             metadata={
                 "recipe": self.so_far().to_json(),
                 **self.facts,

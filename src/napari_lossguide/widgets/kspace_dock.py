@@ -1,18 +1,15 @@
 """The K-space dock: open k-space or make it from an image, and look at both sides of the Fourier transform."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari.layers import Image, Layer
-from qtpy.QtWidgets import QFileDialog, QPushButton, QWidget
+from qtpy.QtWidgets import QPushButton, QWidget
 
-from napari_lossguide.data.formats.registry import FORMATS
 from napari_lossguide.data.kdata import KData
-from napari_lossguide.data.readers import read
 from napari_lossguide.types import InvalidInput
 from napari_lossguide.widgets.artefact_tools import NoiseTools, SpikeTools
 from napari_lossguide.widgets.boxes import ComboBox
-from napari_lossguide.widgets.entry_choice import ask_entry
+from napari_lossguide.widgets.file_opener import FileOpener, Opened
 from napari_lossguide.widgets.fold import Fold
 from napari_lossguide.widgets.forms import ParamsForm, form_layout
 from napari_lossguide.widgets.keys import MAIN, give_key
@@ -28,7 +25,6 @@ from napari_lossguide.widgets.views import kdata_of, role_of
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-FILES = f"k-space or images ({' '.join(f'*{s}' for form in FORMATS for s in form.suffixes)});;all files (*)"
 FOLLOW_MS = 150
 NOT_SOURCES = ("psf", "preview", "mask preview", "acquired k-space", "predicted k-space", "k-space residual")
 
@@ -42,6 +38,7 @@ class KSpaceDock(Panel):
 
     Attributes
     ----------
+    opener : buttons that open files and folders.
     view : controls of what is shown; ``view.kdata`` is the acquisition.
     raw : what is done to raw data when a file is read.
     source, slices, simulation : layer to transform, which slices, and the simulation's settings.
@@ -51,13 +48,13 @@ class KSpaceDock(Panel):
         super().__init__(napari_viewer)
         self.viewer = napari_viewer
         self._origin: Layer | None = None  # the image layer that the data shown were made from
-        self.open_button = QPushButton("Open k-space file…")
         self.source = LayerCombo(self, napari_viewer, _is_source, "no image layer")
         self.slices = ComboBox()
         self.simulation = ParamsForm(SimulationParams)
         self.transform_button = QPushButton("Transform to k-space")
         self.view = KSpaceView(self, napari_viewer)
         self.raw = RawStepsPart(self, self.view, self._show_changed)
+        self.opener = FileOpener(self, self.raw.steps)
         self.profile = RadialPlot(self, napari_viewer, self.view)
         self.predicted = PredictedView(self, napari_viewer, self.view)
         self.spikes = SpikeTools(self, napari_viewer, self.view, self._show_changed)
@@ -73,20 +70,6 @@ class KSpaceDock(Panel):
         """The acquisition shown."""
         return self.view.kdata
 
-    def open_file(self) -> None:
-        """Ask for a file and show it."""
-        path, _ = QFileDialog.getOpenFileName(self, "Open k-space", "", FILES)
-        if path:
-            self.load(Path(path))
-
-    def load(self, path: Path) -> None:
-        """Read a file and show it."""
-        with self.attempt(), self.busy():
-            kdata = read(path, variable=ask_entry(path, self), steps=self.raw.steps())
-            self._origin = None
-            _, image = self.view.show_new(kdata)
-            self.source.layer = image
-
     def transform(self) -> None:
         """Make k-space from the chosen layer and show it."""
         with self.attempt(), self.busy():
@@ -95,11 +78,15 @@ class KSpaceDock(Panel):
             self.view.show_new(kdata)
             self.status.show_text(note)
 
+    def _show_opened(self, opened: Opened) -> None:
+        """Show what was read."""
+        self._origin = None
+        _, self.source.layer = self.view.show_new(opened.kdata, opened.pictures)
+
     def _show_changed(self, kdata: KData) -> None:
         """Show data that were made from those shown, which stay."""
         self._origin = None
-        _, image = self.view.show_new(kdata)
-        self.source.layer = image
+        _, self.source.layer = self.view.show_new(kdata)
 
     def _follow(self) -> None:
         """The settings have changed: simulate again what this dock has transformed."""
@@ -130,7 +117,7 @@ class KSpaceDock(Panel):
         self.simulation.show_row("noise_std", noise == "std")
 
     def _connect(self) -> None:
-        self.open_button.clicked.connect(self.open_file)
+        self.opener.opened.connect(self._show_opened)
         self.transform_button.clicked.connect(self.transform)
         self.source.layer_changed.connect(self._source_changed)
         self.simulation.changed.connect(self._noise_changed)
@@ -138,7 +125,6 @@ class KSpaceDock(Panel):
         self.slices.currentIndexChanged.connect(self._follow_timer.start)
 
     def _build(self) -> None:
-        self.open_button.setToolTip("NumPy .npy or .npz, or fastMRI .h5.")
         self.transform_button.setToolTip("Fourier transform of the chosen layer, as the simulated acquisition sees it.")
         give_key(self, self.transform_button, MAIN)
         self.source.setAccessibleName("Source layer")
@@ -154,7 +140,7 @@ class KSpaceDock(Panel):
         part.addRow(Fold("Simulated acquisition", self.simulation, expanded=True))
         part.addRow(self.transform_button)
         self.body.addWidget(heading("Source"))
-        self.body.addWidget(self.open_button)
+        self.body.addWidget(self.opener)
         self.body.addWidget(Fold("Raw data", self.raw, tip="What is done to raw data when a file is read."))
         self.body.addLayout(self._source_form)
         self.body.addWidget(self._image_part)

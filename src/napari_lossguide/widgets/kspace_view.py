@@ -8,11 +8,12 @@ from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QVBoxLay
 
 from napari_lossguide.data.display import VIEWS
 from napari_lossguide.data.kdata import KData
+from napari_lossguide.data.orientation import in_words
 from napari_lossguide.widgets import layers
 from napari_lossguide.widgets.boxes import ComboBox, Slider
 from napari_lossguide.widgets.decibels import DecibelRange
 from napari_lossguide.widgets.panel import GridBox, Panel, Sentence, heading
-from napari_lossguide.widgets.views import COMBINED, held, picture_name
+from napari_lossguide.widgets.views import COMBINED, Picture, held, picture_name
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -61,15 +62,15 @@ class KSpaceView(QWidget):
         self._build()
         self._connect()
 
-    def show_new(self, kdata: KData) -> tuple[Image, Image]:
-        """Show other data in their usual views; returns the layers of k-space and image."""
+    def show_new(self, kdata: KData, pictures: tuple[Picture, Picture] | None = None) -> tuple[Image, Image]:
+        """Show other data in their usual views, made already or not; returns the layers of k-space and image."""
         self._adopt(kdata)
         for role, (_, kind) in SHOWN.items():
             with QSignalBlocker(self.views[role]):
                 self.views[role].setCurrentText(kind)
         with QSignalBlocker(self.combine):
             self.combine.setChecked(True)
-        pair = layers.add_kspace(self._viewer, kdata)
+        pair = layers.add_kspace(self._viewer, kdata, pictures)
         self._mirror()
         self.grid.suggest()
         self._viewer.reset_view()
@@ -185,14 +186,17 @@ class KSpaceView(QWidget):
 
 
 def describe_kdata(kdata: KData) -> str:
-    """Size, spacing and sampling of k-space in a sentence."""
+    """Size, spacing and sampling of k-space in a sentence; in another one how it lies in the patient, if known."""
     ny, nx = kdata.image_shape
     _, y, x = kdata.spacing
     sampling = f"{kdata.acquired.mean():.1%} acquired ({kdata.acceleration:.3g}×)"
     noise = f", noise std {kdata.noise_std:.3g}" if kdata.noise_std else ""
+    words = "" if kdata.affine is None else in_words(kdata.affine)
+    orientation = f" {words[0].upper()}{words[1:]}." if words else ""
     return (
         f"{kdata.name}: {_count(kdata.n_slices, 'slice')}, {_count(kdata.n_coils, 'coil')}, "
         f"{ny} × {nx} pixels of {y:.3g} × {x:.3g} mm, {'fully sampled' if kdata.fully_sampled else sampling}{noise}."
+        f"{orientation}"
     )
 
 

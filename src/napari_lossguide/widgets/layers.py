@@ -14,17 +14,15 @@ from napari.utils import DirectLabelColormap
 from napari_lossguide.data.display import display_limits, view
 from napari_lossguide.data.kdata import KData
 from napari_lossguide.masks import MaskRecipe
-from napari_lossguide.widgets.placement import finest, pixel_size
+from napari_lossguide.widgets.placement import UNIT, Place, finest, pixel_size
 from napari_lossguide.widgets.run_facts import run_facts
 from napari_lossguide.widgets.views import (
     KEY,
-    UNIT,
     Picture,
     held,
     image_picture,
     kspace_picture,
     picture_name,
-    placed,
     role_of,
     unstacked,
 )
@@ -35,7 +33,6 @@ if TYPE_CHECKING:
 
 COLOURS = {"mask": (0.21, 0.72, 1.0, 1.0), "region": (1.0, 0.62, 0.2, 1.0)}  # red, green, blue, opacity of what is set
 SAMPLES = "Samples (preview)"
-Spacing = tuple[float, float, float]
 
 
 def find_layer(viewer: Any, role: str, name: str) -> Layer | None:
@@ -51,7 +48,7 @@ def show_image(
     *,
     name: str,
     role: str,
-    scale: Spacing,
+    place: Place,
     metadata: Mapping[str, Any] | None = None,
     contrast_limits: tuple[float, float] | None = None,
     colormap: str = "gray",
@@ -64,7 +61,7 @@ def show_image(
     viewer : napari's viewer or viewer model.
     data : real, (ny, nx) or (slice, ny, nx); a single slice loses its axis.
     name, role : which layer; the name is also what the layer is called when it is added.
-    scale : (slice, y, x) in mm.
+    place : where it lies.
     metadata : goes under ``layer.metadata["lossguide"]``, with role and name.
     contrast_limits, colormap : used when the layer is added, or if `renew`.
     renew : set contrast and colormap of a layer that is there already: it now shows another quantity.
@@ -73,7 +70,7 @@ def show_image(
     -------
     Image
     """
-    kept = {**(metadata or {}), "role": role, "name": name}
+    kept = {**place.facts(), **(metadata or {}), "role": role, "name": name}
     data = unstacked(data)
     layer = find_layer(viewer, role, name)
     if layer is not None and layer.ndim != data.ndim:
@@ -86,11 +83,11 @@ def show_image(
             metadata={KEY: kept},
             contrast_limits=contrast_limits or _limits(data),
             colormap=colormap,
-            **placed(scale, data.ndim, _unit(viewer, kept)),
+            **place.keywords(data.ndim, _unit(viewer, kept)),
         )
     layer.metadata[KEY] = kept  # before the data, whose event others listen to
     layer.data = data
-    _place(layer, scale)
+    place.move(layer)
     if renew:
         _set_contrast(layer, contrast_limits or _limits(data), colormap)
     return layer
@@ -110,7 +107,7 @@ def show_mask(
     mask: np.ndarray,
     *,
     name: str,
-    scale: Spacing,
+    place: Place,
     recipe: MaskRecipe | None = None,
     metadata: Mapping[str, Any] | None = None,
     role: Literal["mask", "region"] = "mask",
@@ -122,35 +119,35 @@ def show_mask(
     viewer : napari's viewer or viewer model.
     mask : bool (ny, nx).
     name : which layer; see `show_image`.
-    scale : (slice, y, x) in mm.
+    place : where it lies.
     recipe : how it was made; None for a mask drawn by hand.
     metadata : more to keep in the layer.
     role : what it is.
     """
-    kept = {**(metadata or {}), "role": role, "name": name}
+    kept = {**place.facts(), **(metadata or {}), "role": role, "name": name}
     if recipe is not None:
         kept["mask"] = recipe.model_dump()
     labels = mask.astype(np.uint8)
     layer = find_layer(viewer, role, name)
     if layer is None:
         colours = DirectLabelColormap(color_dict={0: (0, 0, 0, 0), None: COLOURS[role]})
-        place = placed(scale, 2, _unit(viewer, kept))
-        return viewer.add_labels(labels, name=name, metadata={KEY: kept}, colormap=colours, opacity=0.8, **place)
+        where = place.keywords(2, _unit(viewer, kept))
+        return viewer.add_labels(labels, name=name, metadata={KEY: kept}, colormap=colours, opacity=0.8, **where)
     layer.metadata[KEY] = kept
     layer.data = labels
-    _place(layer, scale)
+    place.move(layer)
     return layer
 
 
 def show_points(
-    viewer: Any, points: np.ndarray, *, name: str, role: str, scale: Spacing, metadata: Mapping[str, Any] | None = None
+    viewer: Any, points: np.ndarray, *, name: str, role: str, place: Place, metadata: Mapping[str, Any] | None = None
 ) -> Layer:
     """Show points (n, axes), in pixels, as rings; those of the same role and name are replaced."""
     remove_layer(viewer, role, name)
     kept = {**(metadata or {}), "role": role, "name": name}
-    place = placed(scale, points.shape[1], _unit(viewer, kept))
+    where = place.keywords(points.shape[1], _unit(viewer, kept))
     look = {"face_color": "transparent", "border_color": "red", "size": 7}
-    return viewer.add_points(points, name=name, metadata={KEY: kept}, **look, **place)
+    return viewer.add_points(points, name=name, metadata={KEY: kept}, **look, **where)
 
 
 def add_shapes(viewer: Any, name: str, role: str) -> Shapes:
@@ -182,13 +179,15 @@ def show_coil_image(
     return _show_picture(viewer, kdata, image_picture(kdata, kind, coil), "image", renew)
 
 
-def add_kspace(viewer: Any, kdata: KData) -> tuple[Image, Image]:
-    """Show k-space and, above it, its inverse transform, each in its usual view."""
-    return show_kspace(viewer, kdata, renew=True), show_coil_image(viewer, kdata, renew=True)
+def add_kspace(viewer: Any, kdata: KData, pictures: tuple[Picture, Picture] | None = None) -> tuple[Image, Image]:
+    """Show k-space and, above it, its inverse transform, each in its usual view, which a thread may have made."""
+    kspace, image = pictures or (kspace_picture(kdata), image_picture(kdata))
+    below = _show_picture(viewer, kdata, kspace, "k-space", renew=True)
+    return below, _show_picture(viewer, kdata, image, "image", renew=True)
 
 
 def add_result(
-    viewer: Any, result: "Result", name: str, *, spacing: Spacing, metadata: Mapping[str, Any] | None = None
+    viewer: Any, result: "Result", name: str, *, place: Place, metadata: Mapping[str, Any] | None = None
 ) -> Image:
     """Show the magnitude of a reconstruction; its layer carries everything needed to save it or to run it again.
 
@@ -197,13 +196,13 @@ def add_result(
     viewer : napari's viewer or viewer model.
     result : the reconstruction.
     name : which layer; give a new name to keep an earlier result.
-    spacing : (slice, y, x) in mm, `KData.spacing`.
+    place : where it lies.
     metadata : more to keep in the layer.
     """
     kept = {**(metadata or {}), "result": result, "residual": result.residual, **run_facts(result)}
     shown = view(result.image, "magnitude")
     return show_image(
-        viewer, shown, name=name, role="result", scale=spacing, metadata=kept, contrast_limits=_limits(shown)
+        viewer, shown, name=name, role="result", place=place, metadata=kept, contrast_limits=_limits(shown)
     )
 
 
@@ -214,22 +213,22 @@ def update_preview(
     name: str,
     slice_index: int,
     n_slices: int,
-    spacing: Spacing,
+    place: Place,
     contrast_limits: tuple[float, float] | None = None,
     metadata: Mapping[str, Any] | None = None,
 ) -> Image:
     """Put the magnitude of one slice, float32 (ny, nx), into a preview layer, which is added by the first call."""
     shape = image.shape if n_slices == 1 else (n_slices, *image.shape)
     layer = find_layer(viewer, "preview", name)
-    if layer is not None and layer.data.shape == shape:
+    if layer is not None and layer.data.shape == shape and place.has(layer):
         layer.data[... if n_slices == 1 else slice_index] = image
         layer.refresh(highlight=False, extent=False)
         return layer
     stack = np.zeros((n_slices, *image.shape), np.float32)
     stack[slice_index] = image
     limits = contrast_limits or _limits(image)
-    place: dict[str, Any] = {"name": name, "role": "preview", "scale": spacing}
-    return show_image(viewer, stack, metadata=metadata, contrast_limits=limits, **place)
+    own: dict[str, Any] = {"name": name, "role": "preview", "place": place}
+    return show_image(viewer, stack, metadata=metadata, contrast_limits=limits, **own)
 
 
 def update_samples(viewer: Any, images: np.ndarray, *, first: int, count: int) -> Image:
@@ -246,8 +245,8 @@ def update_samples(viewer: Any, images: np.ndarray, *, first: int, count: int) -
     shape = images.shape[1:] if count == 1 else (count, *images.shape[1:])
     if layer is None or layer.data.shape != shape:
         stack = np.zeros((count, *images.shape[1:]), np.float32)
-        place: dict[str, Any] = {"name": SAMPLES, "role": "samples preview", "scale": (1.0, 1.0, 1.0)}
-        layer = show_image(viewer, stack, contrast_limits=(0.0, 1.0), **place)
+        own: dict[str, Any] = {"name": SAMPLES, "role": "samples preview", "place": Place()}
+        layer = show_image(viewer, stack, contrast_limits=(0.0, 1.0), **own)
         if count > 1:
             viewer.dims.set_point(viewer.dims.ndim - 3, float(first))
     if count == 1:
@@ -276,8 +275,8 @@ def show_samples(viewer: Any, samples: "Samples", name: str) -> Image:
     """As `add_samples`, whatever preview there is."""
     kept = {"result": samples, **run_facts(samples)}
     shown = view(samples.images, "magnitude")
-    place: dict[str, Any] = {"name": name, "role": "samples", "scale": (1.0, 1.0, 1.0)}
-    return show_image(viewer, shown, metadata=kept, contrast_limits=(0.0, 1.0), **place)
+    own: dict[str, Any] = {"name": name, "role": "samples", "place": Place()}
+    return show_image(viewer, shown, metadata=kept, contrast_limits=(0.0, 1.0), **own)
 
 
 def remove_layer(viewer: Any, role: str, name: str) -> None:
@@ -296,7 +295,7 @@ def _show_picture(viewer: Any, kdata: KData, picture: Picture, what: str, renew:
         picture.data,
         name=name,
         role=role,
-        scale=kdata.spacing,
+        place=Place.of(kdata),
         metadata=picture.metadata,
         contrast_limits=picture.limits,
         colormap=picture.colormap,
@@ -308,12 +307,6 @@ def _unit(viewer: Any, kept: Mapping[str, Any]) -> str:
     """Millimetres; but pixels for a simulation beside layers that know no length, for napari cannot show both."""
     lengthless = any(not unit.is_compatible_with(UNIT) for layer in viewer.layers for unit in layer.units)
     return "pixel" if kept.get("simulated") and lengthless else UNIT
-
-
-def _place(layer: Layer, scale: Spacing) -> None:
-    where = placed(scale, layer.ndim)
-    if tuple(layer.scale) != where["scale"]:
-        layer.scale = where["scale"]
 
 
 def _limits(data: np.ndarray) -> tuple[float, float]:

@@ -10,7 +10,8 @@ from napari_lossguide.data.kdata import KData
 from napari_lossguide.masks import MaskRecipe
 from napari_lossguide.widgets.io import LayerData, kspace_layers
 from napari_lossguide.widgets.layers import COLOURS
-from napari_lossguide.widgets.views import KEY, placed
+from napari_lossguide.widgets.placement import Place
+from napari_lossguide.widgets.views import KEY
 
 MASK = MaskRecipe.of("equispaced", acceleration=4.0, center_fraction=0.08)
 
@@ -50,6 +51,6 @@ def with_mask(kdata: KData) -> list[LayerData]:
         "colormap": DirectLabelColormap(color_dict={0: (0, 0, 0, 0), None: COLOURS["mask"]}),
         "opacity": 0.8,
         "visible": False,
-        **placed(kdata.spacing, 2),
+        **Place.of(kdata).keywords(2),
     }
     return [*kspace_layers(kdata), (MASK.make(kdata.image_shape).astype(np.uint8), attributes, "labels")]

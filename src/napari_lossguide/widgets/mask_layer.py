@@ -12,6 +12,7 @@ from napari_lossguide.masks import MaskRecipe
 from napari_lossguide.types import InvalidInput
 from napari_lossguide.widgets import layers
 from napari_lossguide.widgets.panel import Panel
+from napari_lossguide.widgets.placement import Place
 from napari_lossguide.widgets.sampling import complete_lines
 from napari_lossguide.widgets.soon import Soon
 from napari_lossguide.widgets.views import held, mask_of, mask_recipe_of, role_of
@@ -66,7 +67,9 @@ class MaskLayer:
         """Show a mask; without a recipe it counts as drawn."""
         self.mask = self._before_stroke = mask.copy()
         kept = {"simulated": kdata.simulated}
-        layer = layers.show_mask(self._viewer, mask, name=self._name, scale=kdata.spacing, recipe=recipe, metadata=kept)
+        layer = layers.show_mask(
+            self._viewer, mask, name=self._name, place=Place.of(kdata), recipe=recipe, metadata=kept
+        )
         if layer is not self.layer:
             self._attach(layer, mask)
         self._known = held(layer).get("mask")

@@ -12,6 +12,7 @@ from napari_lossguide.data.zero_filled import ZeroFilled
 from napari_lossguide.masks import point_spread
 from napari_lossguide.widgets import layers
 from napari_lossguide.widgets.panel import GridBox, Panel, heading
+from napari_lossguide.widgets.placement import Place
 from napari_lossguide.widgets.views import picture_name
 
 if TYPE_CHECKING:
@@ -85,18 +86,18 @@ class MaskPreviews(QWidget):
         kdata, mask = self._kdata, self._mask
         if kdata is None or mask is None:
             return
-        place: dict[str, Any] = {"name": self._name(role, kdata), "role": role, "scale": kdata.spacing}
-        place["metadata"] = {"simulated": kdata.simulated}
+        place, name = Place.of(kdata), self._name(role, kdata)
+        own: dict[str, Any] = {"name": name, "role": role, "metadata": {"simulated": kdata.simulated}}
         if role == PSF:
             image, limits = view(point_spread(mask), "log-magnitude"), PSF_LIMITS
         else:
             image, limits = self._zero_filled(kdata).magnitude(mask), None
-        layer = layers.find_layer(self._viewer, role, place["name"])
-        if layer is not None and layer.data.shape == image.shape and tuple(layer.scale) == kdata.spacing[1:]:
+        layer = layers.find_layer(self._viewer, role, name)
+        if layer is not None and layer.data.shape == image.shape and place.has(layer):
             layers.refill(layer, image)
             self._tell_timer.start()
         else:
-            layers.show_image(self._viewer, image, contrast_limits=limits, **place)
+            layers.show_image(self._viewer, image, place=place, contrast_limits=limits, **own)
 
     def _tell(self) -> None:
         """Now that the values stay, tell those who compute something of them."""
@@ -140,4 +141,4 @@ def shown_slice(viewer: Any, kdata: KData) -> int:
     """Slice of the data at the viewer's slider."""
     if viewer.dims.ndim < 3:
         return 0
-    return int(np.clip(round(viewer.dims.point[-3] / kdata.spacing[0]), 0, kdata.n_slices - 1))
+    return int(np.clip(Place.of(kdata).slice_at(viewer.dims.point[-3]), 0, kdata.n_slices - 1))

@@ -5,9 +5,15 @@ from typing import Any
 
 import numpy as np
 
+from napari_lossguide.data.orientation import position_of
 from napari_lossguide.types import InvalidInput
+from napari_lossguide.widgets.placement import Triple, finest
+from napari_lossguide.widgets.views import held
 
 LUMINANCE = (0.2126, 0.7152, 0.0722)  # ITU-R BT.709
+TURNED = (
+    "The layer is turned or sheared in napari's world; what is made from it lies straight, from its first pixel on."
+)
 MOST_PIXELS = 2**26  # 0.5 GiB of complex k-space a coil
 
 
@@ -20,11 +26,15 @@ class Pixels:
     data : float32 (slice, ny, nx).
     spacing : (slice, y, x) in mm; a layer without a unit of length counts as millimetres.
     note : sentences on what had to be converted; empty if nothing.
+    corner : (slice, y, x) in mm, where napari shows the first pixel.
+    affine : where the pixels are in the patient, see `KData.affine`, if the layer knows it.
     """
 
     data: np.ndarray
-    spacing: tuple[float, float, float]
+    spacing: Triple
     note: str
+    corner: Triple = (0.0, 0.0, 0.0)
+    affine: np.ndarray | None = None
 
 
 def take_pixels(layer: Any, dims: Any, *, every_slice: bool = False) -> Pixels:
@@ -45,7 +55,7 @@ def take_pixels(layer: Any, dims: Any, *, every_slice: bool = False) -> Pixels:
     """
     if layer.ndim < 2:
         raise InvalidInput(f"The layer {layer.name!r} has {layer.ndim} axis; at least two are needed.")
-    source = layer.data[0] if layer.multiscale else layer.data
+    source = finest(layer)
     plane = _shown_axes(layer, dims)
     hidden = [axis for axis in range(layer.ndim) if axis not in plane]
     kept = [*hidden[-1:], *plane] if every_slice else plane
@@ -59,9 +69,17 @@ def take_pixels(layer: Any, dims: Any, *, every_slice: bool = False) -> Pixels:
     order = sorted(kept)
     array = np.transpose(array, [*(order.index(axis) for axis in kept), *([len(kept)] if layer.rgb else [])])
     gray, note = _gray(array, layer)
-    sizes = [_millimetres(layer, axis) for axis in [*hidden[-1:], *plane]]
-    spacing = (sizes[0] if hidden else 1.0, sizes[-2], sizes[-1])
-    return Pixels(gray.reshape(-1, *gray.shape[-2:]), spacing, note)
+    axes = [*hidden[-1:], *plane]
+    first = _first(layer, dims, kept)
+    grid = _grid(layer, first, axes, kept)
+    gray = np.flip(gray, tuple(kept.index(axis) for axis in grid.backwards))  # as the canvas shows it
+    affine = _affine(layer, grid, first, axes)
+    spacing = grid.spacing
+    if affine is not None:
+        slice_mm, y_mm, x_mm = (float(mm) for mm in np.linalg.norm(affine[:3, :3], axis=0))
+        spacing = slice_mm, y_mm, x_mm
+    notes = " ".join(filter(None, (note, "" if grid.straight else TURNED)))
+    return Pixels(np.ascontiguousarray(gray.reshape(-1, *gray.shape[-2:])), spacing, notes, grid.corner, affine)
 
 
 def _shown_axes(layer: Any, dims: Any) -> list[int]:
@@ -72,11 +90,64 @@ def _shown_axes(layer: Any, dims: Any) -> list[int]:
 
 def _selection(layer: Any, dims: Any, kept: list[int]) -> tuple[slice | int, ...]:
     """Everything along the kept axes, the place of the slider along the others."""
+    first = _first(layer, dims, kept)
+    return tuple(slice(None) if axis in kept else first[axis] for axis in range(layer.ndim))
+
+
+def _first(layer: Any, dims: Any, kept: list[int]) -> list[int]:
+    """Index of the first pixel taken."""
     place = layer.world_to_data(dims.point[-layer.ndim :])
-    last = [int(n) - 1 for n in (layer.data[0] if layer.multiscale else layer.data).shape]
-    return tuple(
-        slice(None) if axis in kept else int(np.clip(round(place[axis]), 0, last[axis])) for axis in range(layer.ndim)
-    )
+    last = [int(n) - 1 for n in finest(layer).shape]
+    return [0 if axis in kept else int(np.clip(round(place[axis]), 0, last[axis])) for axis in range(layer.ndim)]
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """Where napari shows the pixels that were taken.
+
+    Attributes
+    ----------
+    spacing, corner : (slice, y, x) in mm, of the pixels in the order in which the world's axes grow.
+    backwards : those of the layer's axes that run against the world's.
+    straight : the layer's axes lie along the world's.
+    """
+
+    spacing: Triple
+    corner: Triple
+    backwards: tuple[int, ...]
+    straight: bool
+
+
+def _grid(layer: Any, first: list[int], axes: list[int], kept: list[int]) -> _Grid:
+    """The grid of these axes of a layer, from the pixel of index `first` on."""
+    origin = np.asarray(layer.data_to_world(first), float)
+    steps = np.stack([layer.data_to_world(np.add(first, np.eye(layer.ndim)[axis])) - origin for axis in axes])
+    lengths, along = np.linalg.norm(steps, axis=1), steps[range(len(axes)), axes]
+    straight = bool(np.allclose(np.abs(along), lengths, rtol=1e-6))
+    mm, size = [_millimetres(layer, axis) for axis in axes], finest(layer).shape
+    backwards = [straight and axis in kept and step < 0 for axis, step in zip(axes, along, strict=True)]
+    start = [
+        origin[axis] + turned * step * (size[axis] - 1)
+        for axis, step, turned in zip(axes, along, backwards, strict=True)
+    ]
+    slice_mm, y_mm, x_mm = [1.0, *(lengths * mm).tolist()][-3:]
+    along_slice, y, x = [0.0, *np.multiply(start, mm).tolist()][-3:]
+    turned_axes = tuple(axis for axis, turned in zip(axes, backwards, strict=True) if turned)
+    return _Grid((slice_mm, y_mm, x_mm), (along_slice, y, x), turned_axes, straight)
+
+
+def _affine(layer: Any, grid: _Grid, first: list[int], axes: list[int]) -> np.ndarray | None:
+    """The affine that a layer of the plugin keeps, of the pixels taken; None if the layer was moved since."""
+    found = held(layer).get("affine")
+    if found is None or axes != list(range(layer.ndim)) or len(axes) > 3:
+        return None
+    start = np.eye(4)
+    start[3 - len(axes) : 3, 3] = first
+    affine: np.ndarray = found @ start
+    place = np.linalg.norm(affine[:3, :3], axis=0), position_of(affine)
+    own = (grid.spacing, grid.corner)
+    there = all(np.allclose(x[-len(axes) :], y[-len(axes) :], atol=1e-3) for x, y in zip(place, own, strict=True))
+    return affine if there else None
 
 
 def _gray(array: np.ndarray, layer: Any) -> tuple[np.ndarray, str]:
@@ -92,6 +163,7 @@ def _gray(array: np.ndarray, layer: Any) -> tuple[np.ndarray, str]:
 
 
 def _millimetres(layer: Any, axis: int) -> float:
+    """Length of the unit of an axis."""
     unit = (1 * layer.units[axis]) if layer.units else None
     length = unit.to("mm").magnitude if unit is not None and unit.is_compatible_with("mm") else 1.0
-    return float(abs(layer.scale[axis]) * length)
+    return float(length)

@@ -14,6 +14,7 @@ from napari_lossguide.widgets import layers
 from napari_lossguide.widgets.failure import Failure
 from napari_lossguide.widgets.kspace_view import KSpaceView
 from napari_lossguide.widgets.panel import LayerCombo, Panel, Sentence
+from napari_lossguide.widgets.placement import Place
 from napari_lossguide.widgets.run_facts import run_facts
 from napari_lossguide.widgets.views import held, kdata_of, result_of, role_of
 from napari_lossguide.widgets.worker import Errand
@@ -97,7 +98,7 @@ class PredictedView(QWidget):
                     data,
                     name=f"{word} of {name}",
                     role=role,
-                    scale=kdata.spacing,
+                    place=Place.of(kdata),
                     metadata={**facts, "simulated": kdata.simulated, "of": name, "view": role, "coil": coil},
                     contrast_limits=between,
                     colormap="inferno" if role == "k-space residual" else "gray",

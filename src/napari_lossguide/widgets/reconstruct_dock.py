@@ -24,6 +24,7 @@ from napari_lossguide.widgets import layers
 from napari_lossguide.widgets.failure import Failure
 from napari_lossguide.widgets.history import History
 from napari_lossguide.widgets.keys import BRANCH, give_key
+from napari_lossguide.widgets.placement import Place
 from napari_lossguide.widgets.recipe_row import RecipeRow, same_but_live
 from napari_lossguide.widgets.recipe_source import GIVES_RECIPE
 from napari_lossguide.widgets.reconstruct_settings import ReconstructSettings
@@ -160,10 +161,9 @@ class ReconstructDock(RunDock):
         self.settings.set_recipe(recipe)
         self.settings.mask.layer = None
         if mask is not None:
-            spacing = self.settings.kdata().spacing
-            self.settings.mask.layer = layers.show_mask(
-                self._viewer, mask, name="mask of the recipe", scale=spacing, recipe=recipe.mask
-            )
+            where = Place.of(self.settings.kdata())
+            shown = layers.show_mask(self._viewer, mask, name="mask of the recipe", place=where, recipe=recipe.mask)
+            self.settings.mask.layer = shown
         self.settings.beside.region.combo.layer = None
         if region is not None:
             self.settings.beside.region.show_points(region, "region of the recipe")

@@ -27,6 +27,7 @@ from napari_lossguide.recon.sessions_left import (
 from napari_lossguide.types import InvalidInput
 from napari_lossguide.widgets.failure import Failure
 from napari_lossguide.widgets.panel import Sentence
+from napari_lossguide.widgets.placement import Place
 from napari_lossguide.widgets.result_layers import show_restored
 from napari_lossguide.widgets.settings import read_settings
 from napari_lossguide.widgets.worker import Errand
@@ -129,12 +130,12 @@ class Autosave(QWidget):
         """Write a finished result."""
         self.last = Last(result, kdata)
         session, number = self._session, self._number
-        spacing = (1.0, 1.0, 1.0) if kdata is None else kdata.spacing
+        place = Place() if kdata is None else Place.of(kdata)
 
         def write() -> None:
             session.keeping = keeping()
             if session.keeping.enabled:
-                session.keep(number, name, result, spacing)
+                session.keep(number, name, result, place.spacing, place.position, place.affine)
             else:
                 session.end(number)
 

@@ -14,7 +14,7 @@ from napari_lossguide.types import InvalidInput
 from napari_lossguide.widgets.layers import show_mask
 from napari_lossguide.widgets.optional_layer import OptionalLayerCombo
 from napari_lossguide.widgets.panel import Panel
-from napari_lossguide.widgets.placement import finest
+from napari_lossguide.widgets.placement import Place, finest
 from napari_lossguide.widgets.views import role_of
 
 NAME = "region"
@@ -68,7 +68,7 @@ class RegionChoice(QWidget):
         kdata = self._kdata()
         assert kdata is not None, "the points have the size of an input"
         kept = {"simulated": kdata.simulated}
-        layer = show_mask(self._viewer, points, name=name, scale=kdata.spacing, metadata=kept, role="region")
+        layer = show_mask(self._viewer, points, name=name, place=Place.of(kdata), metadata=kept, role="region")
         self.combo.refresh()
         self.combo.layer = layer
         return layer

@@ -17,6 +17,7 @@ from napari_lossguide.recon.restore import Restored
 from napari_lossguide.recon.result import Result
 from napari_lossguide.recon.uncertainty import spread_note
 from napari_lossguide.widgets import layers
+from napari_lossguide.widgets.placement import Place
 from napari_lossguide.widgets.run_facts import run_facts
 from napari_lossguide.widgets.views import SAYS_LITTLE, held, zero_filled
 
@@ -39,7 +40,7 @@ class RunPreview:
 
     def __init__(self, viewer: Any, kdata: KData, mask: np.ndarray) -> None:
         self._viewer, self._kdata = viewer, kdata
-        self._name, self._at = labelled(PREVIEW, kdata), 0
+        self._name, self._at, self._place = labelled(PREVIEW, kdata), 0, Place.of(kdata)
         self._limits = run_limits(kdata, mask)
         self._first = zero_filled(kdata, mask, 0)
         layer = layers.find_layer(viewer, "preview", self._name)
@@ -50,7 +51,9 @@ class RunPreview:
         """Add the layer, with the zero-filled image; added later it would be felt during the run."""
         self.draw(self._first, 0)
         if self._kdata.n_slices > 1:
-            self._viewer.dims.set_point(self._viewer.dims.ndim - 3, 0.0)  # runs begin with the first slice
+            self._viewer.dims.set_point(
+                self._viewer.dims.ndim - 3, self._place.of_slice(0)
+            )  # runs begin with the first slice
 
     @property
     def at(self) -> int:
@@ -65,14 +68,14 @@ class RunPreview:
             name=self._name,
             slice_index=index,
             n_slices=self._kdata.n_slices,
-            spacing=self._kdata.spacing,
+            place=self._place,
             contrast_limits=self._limits,
             metadata={"simulated": self._kdata.simulated},
         )
         dims = self._viewer.dims
         axis = dims.ndim - layer.ndim
-        if index != self._at and round(dims.point[axis] / layer.scale[0]) == self._at:
-            dims.set_point(axis, index * layer.scale[0])
+        if index != self._at and self._place.slice_at(dims.point[axis]) == self._at:
+            dims.set_point(axis, self._place.of_slice(index))
         self._at = index
 
     def become(self, name: str, image: np.ndarray) -> None:
@@ -128,27 +131,27 @@ def show_result(
     own = labelled(label, kdata) if label else result_name(result.recipe, kdata, at, title)
     name = _unused_name(viewer, own)
     facts: dict[str, Any] = {"source": kdata.name} | ({"failed": dict(result.failed)} if result.failed else {})
-    _show_companions(viewer, result, name, kdata.spacing, phase)
+    _show_companions(viewer, result, name, Place.of(kdata), phase)
     if preview is not None:
         preview.become(name, result.image)
-    top = layers.add_result(viewer, result, name, spacing=kdata.spacing, metadata=facts)
+    top = layers.add_result(viewer, result, name, place=Place.of(kdata), metadata=facts)
     viewer.layers.selection.active = top
     return top
 
 
 def show_restored(viewer: Any, restored: Restored) -> Image:
     """Add the layers of a result that was autosaved by an earlier program."""
-    result, spacing = restored.result, restored.spacing
+    result, place = restored.result, Place(restored.spacing, restored.position, restored.affine)
     role = "result" if isinstance(result, Result) else "samples"
     name = _unused_name(viewer, restored.name, role)
     if not isinstance(result, Result):
         return layers.show_samples(viewer, result, name)
-    _show_companions(viewer, result, name, spacing, phase=False)
+    _show_companions(viewer, result, name, place, phase=False)
     facts = {"failed": dict(result.failed)} if result.failed else {}
-    return layers.add_result(viewer, result, name, spacing=spacing, metadata=facts)
+    return layers.add_result(viewer, result, name, place=place, metadata=facts)
 
 
-def _show_companions(viewer: Any, result: Result, name: str, spacing: layers.Spacing, phase: bool) -> None:
+def _show_companions(viewer: Any, result: Result, name: str, place: Place, phase: bool) -> None:
     hidden: list[tuple[str, np.ndarray, str, str]] = []
     note = spread_note(result.recipe)
     if result.std is not None:
@@ -161,7 +164,7 @@ def _show_companions(viewer: Any, result: Result, name: str, spacing: layers.Spa
             image,
             name=f"{word}{SAYS_LITTLE if note and image is result.std else ''} of {name}",
             role=word.lower(),
-            scale=spacing,
+            place=place,
             metadata={**run_facts(result), "of": name, "note": note},
             contrast_limits=display_limits(image, kind),
             colormap=colormap,
@@ -182,7 +185,7 @@ def show_parts(viewer: Any, split: Parts, of: str, kdata: KData) -> None:
             image,
             name=f"{word} of {of}",
             role=role,
-            scale=kdata.spacing,
+            place=Place.of(kdata),
             metadata={**run_facts(split.result), "of": of},
             contrast_limits=between,
             colormap=colormap,
@@ -206,7 +209,7 @@ def show_reference(viewer: Any, kdata: KData) -> Image | None:
         image.astype(np.float32),
         name=name,
         role="reference",
-        scale=kdata.spacing,
+        place=Place.of(kdata),
         metadata={"simulated": kdata.simulated, "source": kdata.name, "complex": kdata.reference},
         contrast_limits=display_limits(image, "magnitude"),
     )

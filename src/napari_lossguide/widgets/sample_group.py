@@ -12,6 +12,7 @@ from napari_lossguide.data.kdata import KData
 from napari_lossguide.recon.result import Result
 from napari_lossguide.widgets import layers
 from napari_lossguide.widgets.boxes import ComboBox, IntBox
+from napari_lossguide.widgets.placement import Place
 from napari_lossguide.widgets.run_facts import run_facts
 from napari_lossguide.widgets.views import held, role_of
 
@@ -101,7 +102,7 @@ class SampleGroup(QWidget):
             image,
             name=f"Sample of {name}",
             role=SAMPLE,
-            scale=kdata.spacing,
+            place=Place.of(kdata),
             metadata={**run_facts(result), "of": name, "sample": self.number.value()},
             contrast_limits=display_limits(result.image, "magnitude"),
         )

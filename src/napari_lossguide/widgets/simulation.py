@@ -88,4 +88,5 @@ def simulate_pixels(pixels: Pixels, params: SimulationParams, name: str) -> KDat
         name=name,
         source=f"made from the image “{name}”",
     )
-    return replace(kdata, origin=Origin("image", name, params.model_dump()))
+    origin = Origin("image", name, params.model_dump())
+    return replace(kdata, affine=pixels.affine, corner=pixels.corner, origin=origin)

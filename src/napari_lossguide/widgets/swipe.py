@@ -14,7 +14,7 @@ from napari_lossguide.widgets.arrangement import LINKED, Arrangement
 from napari_lossguide.widgets.difference_maps import as_magnitude
 from napari_lossguide.widgets.failure import Failure
 from napari_lossguide.widgets.lazy import is_lazy, read
-from napari_lossguide.widgets.placement import finest, place_like, to_world
+from napari_lossguide.widgets.placement import Place, finest, place_like, to_world
 from napari_lossguide.widgets.views import KEY, held, role_of, unstacked
 from napari_lossguide.widgets.worker import Errand
 
@@ -114,7 +114,7 @@ class Swipe(QObject):
             np.concatenate([sides[0][..., : self._column], sides[1][..., self._column :]], axis=-1),
             name="Swipe",
             role=ROLE,
-            scale=(1.0, *left.scale)[-3:],
+            place=Place.like(left),
             metadata={"simulated": any(held(x).get("simulated") for x in (left, right))},
         )
         place_like(layer, left)

@@ -20,6 +20,7 @@ from napari_lossguide.types import InvalidInput
 from napari_lossguide.widgets import layers
 from napari_lossguide.widgets.failure import Failure
 from napari_lossguide.widgets.panel import Sentence
+from napari_lossguide.widgets.placement import Place
 from napari_lossguide.widgets.run_facts import run_facts
 from napari_lossguide.widgets.sample_group import SampleGroup
 from napari_lossguide.widgets.views import held
@@ -206,11 +207,11 @@ def show_layers(viewer: Any, found: Findings, result: Result, kdata: KData, name
     facts = {**run_facts(result), "of": name, "note": found.note}
     limits = display_limits(result.image, "magnitude")
     for index, level in enumerate(SHOWN):
-        own = {"metadata": facts, "contrast_limits": limits, "scale": kdata.spacing}
+        own = {"metadata": facts, "contrast_limits": limits, "place": Place.of(kdata)}
         _show_below(viewer, top, found.quantiles[:, index], f"{level:.0%} quantile", name, **own)
     if found.std is not None:
         word, limits = "Calibrated standard deviation", display_limits(found.std, "magnitude")
-        own = {"metadata": facts | figures(found.calibrated), "contrast_limits": limits, "scale": kdata.spacing}
+        own = {"metadata": facts | figures(found.calibrated), "contrast_limits": limits, "place": Place.of(kdata)}
         _show_below(viewer, top, found.std, word, name, colormap="magma", **own)
     for layer in viewer.layers:
         if held(layer).get("role") == "standard deviation" and held(layer).get("of") == name:

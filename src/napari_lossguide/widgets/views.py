@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 SAYS_LITTLE = " (says little)"  # follows the name of a map whose samples are far closer together than the error
 KEY = "lossguide"
 COMBINED = ("log-magnitude", "magnitude")  # views that exist for the root sum of squares of the coils
-AXES = ("slice", "y", "x")
-UNIT = "mm"
 
 
 @dataclass(frozen=True)
@@ -78,15 +76,6 @@ def picture_name(kdata: KData, what: str) -> str:
 def unstacked(array: np.ndarray) -> np.ndarray:
     """Drop the slice axis of a single slice, so that its layer is seen wherever other layers' sliders stand."""
     return array[0] if array.ndim == 3 and len(array) == 1 else array
-
-
-def placed(spacing: tuple[float, float, float], ndim: int, unit: str = UNIT) -> dict[str, Any]:
-    """Return ``scale``, ``units`` and ``axis_labels`` of a layer with `ndim` axes.
-
-    K-space is placed on the grid of its image, so that it, the mask and the image can lie side by side or on top of
-    each other under linked cameras; there its millimetres mean nothing.
-    """
-    return {"scale": tuple(spacing[-ndim:]), "units": (unit,) * ndim, "axis_labels": AXES[-ndim:]}
 
 
 def held(layer: Any) -> dict[str, Any]:
