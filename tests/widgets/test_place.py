@@ -390,7 +390,7 @@ def test_a_layer_that_was_moved_has_lost_its_patient(viewer, stack):
 
 def test_results_read_back_lie_there(tmp_path, stack):
     arrays = result_of(stack).arrays()
-    np.savez(tmp_path / "whole.npz", **arrays, spacing=stack.spacing, affine=stack.affine)
+    np.savez(tmp_path / "whole.npz", **{**arrays, "spacing": stack.spacing, "affine": stack.affine})
     np.savez(tmp_path / "image.npz", image=arrays["image"], spacing=stack.spacing, affine=stack.affine)
     for name in ("whole", "image"):
         assert all(lies(layer, stack) for layer in opened(tmp_path / f"{name}.npz"))
