@@ -6,6 +6,7 @@ files and the folder under the same paths. A worker that dies loses the piece it
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 CONNECT = 10  # seconds to wait for a scheduler
 # No client here becomes Dask's own default: napari computes its lazy layers with that, and would wait for the cluster.
+QUIET = logging.ERROR  # that workers come and go is no news to a person who asked for some
 DEATHS = 3  # of workers that a piece may cost before it is given up
 
 
@@ -130,11 +132,11 @@ def local_workers(count: int) -> Iterator[Client]:
     workers = {}
     for index in range(count):
         env = {"CUDA_VISIBLE_DEVICES": str(index % gpus)} if gpus else {"OMP_NUM_THREADS": "1"}
-        options = {"nthreads": 1, "env": env, "memory_limit": 0, "dashboard": False}
+        options = {"nthreads": 1, "env": env, "memory_limit": 0, "dashboard": False, "silence_logs": QUIET}
         workers[index] = {"cls": distributed.Nanny, "options": options}
     scheduler = {"cls": distributed.Scheduler, "options": {"dashboard": False, "host": "127.0.0.1"}}
     with (
-        distributed.SpecCluster(scheduler=scheduler, workers=workers, silence_logs=40) as cluster,
+        distributed.SpecCluster(scheduler=scheduler, workers=workers, silence_logs=QUIET) as cluster,
         distributed.Client(cluster, set_as_default=False) as client,
     ):
         client.wait_for_workers(count)
