@@ -51,7 +51,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
     recipe = pinned(Recipe.for_method(steps=args.steps, mask=MaskRecipe.of("random", acceleration=4.0)))
-    print(f"{os.cpu_count()} cores, {args.slices} slices of {args.size} x {args.size}, {recipe.method}, {args.steps} steps")
+    print(f"{os.cpu_count()} cores, {args.slices} slices of {args.size}^2, {recipe.method}, {args.steps} steps")
     with tempfile.TemporaryDirectory() as name, local_workers(args.workers) as client:
         folder = Path(name)
         warm, scan = folder / "warm.npz", folder / "scan.npz"
@@ -73,7 +73,9 @@ def main():
             for a, b in zip(alone, shared, strict=True):
                 assert image(a.output) == image(b.output), f"{a.output} and {b.output} differ"
             ratios.append(one / many)
-            print(f"one process {one:.1f} s, {args.workers} workers {many:.1f} s: {one / many:.2f} times the throughput")
+            print(
+                f"one process {one:.1f} s, {args.workers} workers {many:.1f} s: {one / many:.2f} times the throughput"
+            )
         print(f"median {np.median(ratios):.2f} times; images the same bit by bit")
 
 

@@ -59,9 +59,9 @@ def info(args: argparse.Namespace) -> None:
 
 def kspace_facts(args: argparse.Namespace) -> dict[str, Any]:
     """Facts about an acquisition."""
-    from napari_lossguide.data.readers import read
+    from napari_lossguide.data.readers import open_scan
 
-    kdata = read(args.file, variable=args.variable)
+    kdata = open_scan(args.file, variable=args.variable).read_sparingly()
     return {
         "file": args.file,
         "kind": "k-space, simulation" if kdata.simulated else "k-space",

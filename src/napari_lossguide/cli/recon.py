@@ -16,7 +16,7 @@ from napari_lossguide.data.writers import write_text
 from napari_lossguide.types import InvalidInput
 
 if TYPE_CHECKING:
-    import numpy as np
+    from numpy.typing import ArrayLike
 
     from napari_lossguide.data.kdata import KData
     from napari_lossguide.masks import MaskRecipe
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 def recon(args: argparse.Namespace) -> None:
     """Reconstruct, write the result and print a summary."""
     from napari_lossguide.data.exports.registry import files_of
-    from napari_lossguide.data.readers import read
+    from napari_lossguide.data.readers import open_scan
 
     inputs = (args.input, args.mask, args.maps, args.recipe, args.region, args.noise_scan)
     output = image_file(args.output, *inputs)
     saved_recipe = (
         output_file(args.save_recipe, ".json", *inputs, *map(str, files_of(output))) if args.save_recipe else None
     )
-    kdata = read(args.input, **reading(args))
+    kdata = open_scan(args.input, **reading(args)).read_sparingly()
     recipe = recon_recipe(args, kdata.image_shape)
     if args.maps:
         kdata = dataclasses.replace(kdata, maps=read_maps(args.maps))
@@ -115,7 +115,7 @@ def mask_params(args: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(args, option) for option, name in names.items() if getattr(args, option) is not None}
 
 
-def run_recipe(kdata: KData, recipe: Recipe, maps: np.ndarray | None, device: str) -> Result:
+def run_recipe(kdata: KData, recipe: Recipe, maps: ArrayLike | None, device: str) -> Result:
     """Run to the end, with a progress bar on a terminal."""
 
     def begin() -> Generator[Progress, None, Result]:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 def sweep(args: argparse.Namespace) -> None:
     """Reconstruct every cell, write what was asked for and print a summary."""
-    from napari_lossguide.data.readers import read
+    from napari_lossguide.data.readers import open_scan
     from napari_lossguide.recon.axes import grid
     from napari_lossguide.recon.cells import Gathering
 
@@ -38,7 +38,7 @@ def sweep(args: argparse.Namespace) -> None:
     output = output_file(args.output, ".npz", *inputs)
     png = output_file(args.png, ".png", *inputs) if args.png else None
     table = output_file(args.csv, ".csv", *inputs) if args.csv else None
-    kdata = read(args.input, **reading(args))
+    kdata = open_scan(args.input, **reading(args)).read_sparingly()
     cells = grid(lambda values: cell_recipe(args, kdata.image_shape, values), *axes(args.vary))
     if args.maps:
         kdata = dataclasses.replace(kdata, maps=read_maps(args.maps))

@@ -189,7 +189,6 @@ def read_reference(name: str) -> np.ndarray:
     InvalidInput
         If there is none in the file.
     """
-    from napari_lossguide.data.fourier import ifft2c, rss
     from napari_lossguide.data.readers import read, read_image
 
     try:
@@ -200,7 +199,7 @@ def read_reference(name: str) -> np.ndarray:
         except InvalidInput:
             raise no_image from None
     if kdata.reference is not None:
-        return kdata.reference
+        return np.asarray(kdata.reference)
     if not kdata.fully_sampled:
         raise InvalidInput(f"The k-space in {name} is undersampled; nobody knows its true image.")
-    return rss(ifft2c(kdata.kspace))
+    return np.asarray(kdata.coil_images())

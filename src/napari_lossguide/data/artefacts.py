@@ -7,10 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from napari_lossguide.data.fourier import ifft2c, rss
+from napari_lossguide.data.fourier import ifft2c
 from napari_lossguide.data.kdata import KData, as_mask
 from napari_lossguide.data.phantoms import complex_noise
 from napari_lossguide.data.radial import ring_numbers
+from napari_lossguide.data.slice_wise import SliceWise
 from napari_lossguide.types import InvalidInput
 
 MEDIAN_OF_POWER = float(np.log(2))  # median of |n|^2 / E|n|^2 for complex Gaussian n
@@ -67,7 +68,7 @@ def add_spike(
     if not 0 < strength < np.inf:
         raise InvalidInput(f"The spike's strength is {strength}; accepted are finite numbers above 0.")
     slices, coils = _one(slice_index, kdata.n_slices, "Slice"), _one(coil, kdata.n_coils, "Coil")
-    kspace = kdata.kspace.copy()
+    kspace = np.array(kdata.kspace)
     kspace[slices, coils, y, x] += strength * np.abs(kspace[slices, coils]).max(axis=(-2, -1))
     where = "every coil" if coil is None else f"coil {coil + 1}"
     note = f"spike of {strength:g} x the maximum added at ({point[0]}, {point[1]}) in {where}"
@@ -149,7 +150,7 @@ def add_noise(kdata: KData, noise_std: float, seed: int = 0) -> KData:
     """
     if not 0 < noise_std < np.inf:
         raise InvalidInput(f"The noise std is {noise_std}; accepted are finite numbers above 0.")
-    kspace = kdata.kspace + complex_noise(kdata.kspace.shape, noise_std, seed) * kdata.acquired
+    kspace = np.asarray(kdata.kspace) + complex_noise(kdata.kspace.shape, noise_std, seed) * kdata.acquired
     known = kdata.noise_std
     noisy = changed(kdata, kspace, "noise", f"white noise of std {noise_std:.4g} added (seed {seed})")
     return replace(noisy, noise_std=None if known is None else float(np.hypot(known, noise_std)))
@@ -163,7 +164,7 @@ def std_for_snr(kdata: KData, snr: float) -> float:
     """
     if not 0 < snr < np.inf:
         raise InvalidInput(f"The signal-to-noise ratio is {snr}; accepted are finite numbers above 0.")
-    image = rss(ifft2c(kdata.kspace)) if kdata.reference is None else np.abs(kdata.reference)
+    image = np.asarray(kdata.coil_images() if kdata.reference is None else np.abs(kdata.reference))
     return float(np.sqrt(2) * image[image > OBJECT * image.max()].mean() / snr)
 
 
@@ -231,10 +232,9 @@ def with_noise_std(kdata: KData, noise_std: float, how: str) -> KData:
     return replace(stated, noise_std=float(noise_std))
 
 
-def changed(kdata: KData, kspace: np.ndarray, what: str, note: str) -> KData:
+def changed(kdata: KData, kspace: np.ndarray | SliceWise, what: str, note: str) -> KData:
     """The data with other k-space; name and source say what was done. Nobody can get them again but from a file."""
     source = f"{kdata.source}; {note}" if kdata.source else note
-    kspace = kspace.astype(np.complex64, copy=False)
     return replace(kdata, kspace=kspace, name=f"{kdata.name} + {what}", source=source, origin=None)
 
 

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from napari_lossguide.data.fourier import ifft2c, rss
 from napari_lossguide.data.orientation import position_of
 from napari_lossguide.data.origin import Origin
+from napari_lossguide.data.slice_wise import SliceWise
 from napari_lossguide.types import InvalidInput
 
 
@@ -18,7 +20,8 @@ class KData:
 
     Attributes
     ----------
-    kspace : complex64 (slice, coil, ny, nx), centred; set to zero where not acquired.
+    kspace : complex64 (slice, coil, ny, nx), centred; set to zero where not acquired. It may be a `SliceWise`, whose
+        slices are checked as they are read; so may `reference` and `maps`.
     acquired : bool (ny, nx), the same for every slice and coil.
     spacing : (slice, y, x) in mm.
     name : what layers and messages call it.
@@ -39,13 +42,13 @@ class KData:
         If an array has the wrong type or shape, or holds NaN or infinity.
     """
 
-    kspace: np.ndarray
+    kspace: np.ndarray | SliceWise
     acquired: np.ndarray
     spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
     name: str = "kspace"
     source: str = ""
-    reference: np.ndarray | None = None
-    maps: np.ndarray | None = None
+    reference: np.ndarray | SliceWise | None = None
+    maps: np.ndarray | SliceWise | None = None
     simulated: bool = False
     real: bool = False
     noise_std: float | None = None
@@ -61,7 +64,9 @@ class KData:
                 "(slice, coil, ny, nx), none of them 0."
             )
         acquired = as_mask(self.acquired, kspace.shape[-2:], f"The mask of {self.name}")
-        if not acquired.all() and kspace[..., ~acquired].any():
+        if isinstance(kspace, SliceWise):
+            kspace = _only(kspace, acquired)
+        elif not acquired.all() and kspace[..., ~acquired].any():
             kspace = kspace * acquired
         object.__setattr__(self, "kspace", kspace)
         object.__setattr__(self, "acquired", acquired)
@@ -72,13 +77,15 @@ class KData:
             raise InvalidInput(f"noise_std of {self.name} is {self.noise_std}; accepted are finite numbers from 0.")
         object.__setattr__(self, "affine", self._checked_affine())
 
-    def _checked_reference(self) -> np.ndarray | None:
+    def _checked_reference(self) -> np.ndarray | SliceWise | None:
         if self.reference is None:
             return None
-        reference = np.asarray(self.reference)
+        reference = self.reference if isinstance(self.reference, SliceWise) else np.asarray(self.reference)
         expected = (self.n_slices, *self.image_shape)
         if reference.shape != expected:
             raise InvalidInput(f"The reference of {self.name} has shape {reference.shape}; it must be {expected}.")
+        if isinstance(reference, SliceWise):
+            return reference
         reference = reference.astype(np.complex64 if np.iscomplexobj(reference) else np.float32, copy=False)
         if not np.isfinite(reference).all():
             raise InvalidInput(f"The reference of {self.name} holds NaN or infinity; every value must be finite.")
@@ -100,7 +107,7 @@ class KData:
             )
         return affine
 
-    def _checked_maps(self) -> np.ndarray | None:
+    def _checked_maps(self) -> np.ndarray | SliceWise | None:
         if self.maps is None:
             return None
         maps = _as_complex64(self.maps, f"The coil maps of {self.name}", real_too=True)
@@ -109,7 +116,7 @@ class KData:
                 f"The coil maps of {self.name} have shape {maps.shape}; they must be {self.kspace.shape[1:]} "
                 f"or {self.kspace.shape}."
             )
-        return np.broadcast_to(maps, self.kspace.shape)
+        return maps if isinstance(maps, SliceWise) else np.broadcast_to(maps, self.kspace.shape)
 
     @classmethod
     def from_array(cls, kspace: np.ndarray, mask: np.ndarray | None = None, **fields: Any) -> KData:
@@ -135,7 +142,7 @@ class KData:
             raise InvalidInput(f"The k-space of {name} is zero everywhere; there is nothing to reconstruct.")
         acquired = np.asarray(kspace.any(axis=tuple(range(kspace.ndim - 2)))) if mask is None else mask
         result = cls(kspace, acquired, **fields)
-        if not result.kspace.any():
+        if not np.any(result.kspace):
             raise InvalidInput(f"The k-space of {name} is zero at every point of the mask; is it another scan's mask?")
         return result
 
@@ -164,16 +171,39 @@ class KData:
         """All points / acquired points."""
         return float(self.acquired.size / self.acquired.sum())
 
+    @property
+    def lazy(self) -> bool:
+        """Its slices are read as they are looked at, and are not kept in memory."""
+        return isinstance(self.kspace, SliceWise)
+
+    def true_images(self) -> np.ndarray | SliceWise | None:
+        """Magnitude of the reference, or of a full scan the coil images; float32 (slice, ny, nx). None if not known."""
+        if isinstance(self.reference, SliceWise):
+            return self.reference.each(np.abs, np.float32)
+        if self.reference is not None:
+            return np.abs(self.reference)
+        return self.coil_images() if self.fully_sampled else None
+
+    def coil_images(self) -> np.ndarray | SliceWise:
+        """Root sum of squares of the inverse transforms of all coils, float32 (slice, ny, nx)."""
+
+        def combined(index: int) -> np.ndarray:
+            return rss(ifft2c(self.kspace[index]))
+
+        if self.lazy:
+            return SliceWise(combined, (self.n_slices, *self.image_shape), np.float32)
+        return np.stack([combined(index) for index in range(self.n_slices)])
+
     def arrays(self) -> dict[str, np.ndarray]:
         """Contents of a file that `data.readers.read` makes the same k-space from, ready for ``write_npz``."""
-        arrays = {"kspace": self.kspace, "mask": self.acquired, "spacing": np.asarray(self.spacing)}
+        arrays = {"kspace": np.asarray(self.kspace), "mask": self.acquired, "spacing": np.asarray(self.spacing)}
         if self.maps is not None:
-            arrays["maps"] = self.maps
+            arrays["maps"] = np.asarray(self.maps)
         if self.affine is not None:
             arrays["affine"] = self.affine
         if self.simulated:  # without it nobody could tell that the k-space was never measured
             arrays |= {"simulated": np.array(True), "real": np.array(self.real)}
-            arrays |= {} if self.reference is None else {"reference": self.reference}
+            arrays |= {} if self.reference is None else {"reference": np.asarray(self.reference)}
         return arrays
 
     def undersample(self, mask: np.ndarray) -> KData:
@@ -189,7 +219,8 @@ class KData:
         if not kept.any():
             raise InvalidInput(f"The mask keeps none of the points that were acquired in {self.name}.")
         origin = None if self.origin is None else self.origin.undersample(chosen)
-        return replace(self, kspace=self.kspace * kept, acquired=kept, origin=origin)
+        kspace = self.kspace if isinstance(self.kspace, SliceWise) else self.kspace * kept
+        return replace(self, kspace=kspace, acquired=kept, origin=origin)
 
     @property
     def position(self) -> tuple[float, float, float]:
@@ -254,7 +285,13 @@ def as_mask(mask: np.ndarray, shape: tuple[int, ...], what: str = "The mask") ->
     return mask != 0
 
 
-def _as_complex64(array: np.ndarray, what: str, *, real_too: bool = False) -> np.ndarray:
+def _only(kspace: SliceWise, acquired: np.ndarray) -> SliceWise:
+    return kspace if acquired.all() else kspace.each(lambda coils: coils * acquired)
+
+
+def _as_complex64(array: Any, what: str, *, real_too: bool = False) -> Any:
+    if isinstance(array, SliceWise) and array.dtype == np.complex64:
+        return array
     array = np.asarray(array)
     if not np.iscomplexobj(array) and not (real_too and array.dtype.kind in "buif"):
         raise InvalidInput(

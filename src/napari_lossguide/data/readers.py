@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,15 @@ from napari_lossguide.data.origin import Origin
 from napari_lossguide.data.phantoms import simulate
 from napari_lossguide.data.raw.coil_compression import compress_coils
 from napari_lossguide.data.raw.steps import USUAL, RawSteps
+from napari_lossguide.data.slice_wise import SliceWise
 from napari_lossguide.types import InvalidInput
 
 Steps = RawSteps | Mapping[str, Any]
 """Raw-data steps, or by name those that are not as usual: ``{"coils": 8}``."""
 
+LARGE = 2**30
+"""Bytes of k-space from which `Scan.read_sparingly` leaves it in its file."""
+_KEPT = 3  # slices of such a file that stay in memory: for the layers of k-space and image, and for a run
 _IMAGE_NAMES = ("image", "mean", "images", *REFERENCES)
 
 
@@ -38,7 +43,7 @@ class Scan:
     form : its format.
     entry : name of the array, contrast or repetition.
     real : the k-space is a simulation of an image known to be real-valued.
-    n_slices : how many there are.
+    shape : (slice, coil, ny, nx) of k-space, (slice, ny, nx) of images; as the file says it, before raw-data steps.
     origin : how to get it again.
     steps : what is done to raw data.
     """
@@ -47,9 +52,14 @@ class Scan:
     form: Format
     entry: str
     real: bool
-    n_slices: int
+    shape: tuple[int, ...]
     origin: Origin
     steps: RawSteps = USUAL
+
+    @property
+    def n_slices(self) -> int:
+        """How many there are."""
+        return self.shape[0]
 
     def read_slice(self, index: int) -> KData:
         """Read one slice; where the file has no mask, the acquired points are those of this slice.
@@ -67,12 +77,44 @@ class Scan:
         """Read all slices."""
         return replace(self._load(slice(None)), origin=self.origin)
 
+    def read_sparingly(self, large: int = LARGE) -> KData:
+        """All slices; of k-space of more bytes than `large` each is read when somebody looks at it.
+
+        Such k-space has the acquired points of its middle slice.
+
+        Raises
+        ------
+        InvalidInput
+            As `read`; later, for a slice that cannot be read, or that has more points or another size.
+        """
+        bytes_ = np.prod(self.shape, dtype=np.int64) * np.dtype(np.complex64).itemsize
+        return self.read() if bytes_ <= large or self.n_slices == 1 else self._lazily()
+
+    def _lazily(self) -> KData:
+        middle = self._load(slice(self.n_slices // 2, self.n_slices // 2 + 1))
+
+        @lru_cache(maxsize=_KEPT)
+        def one(index: int) -> KData:
+            return self._load(slice(index, index + 1), middle.acquired)
+
+        def stack(name: str) -> SliceWise | None:
+            like = getattr(middle, name)
+            if like is None:
+                return None
+            return SliceWise(lambda index: getattr(one(index), name)[0], (self.n_slices, *like.shape[1:]), like.dtype)
+
+        affine = middle.affine
+        if affine is not None:
+            affine = affine @ _shift(-(self.n_slices // 2))
+        arrays: dict[str, Any] = {name: stack(name) for name in ("kspace", "reference", "maps")}
+        return replace(middle, **arrays, affine=affine, origin=self.origin)
+
     def stamp(self) -> tuple[tuple[int, int], ...]:
         """Bytes and time of the last change, in ns, of each of its files: whether they are as they were, at no cost."""
         stats = [file.stat() for file in _files(self.form, self.path, self.entry)]
         return tuple((stat.st_size, stat.st_mtime_ns) for stat in stats)
 
-    def _load(self, slices: slice) -> KData:
+    def _load(self, slices: slice, acquired: np.ndarray | None = None) -> KData:
         with opening(self.path):
             if isinstance(self.form, RawFormat):
                 loaded, notes = self.form.load_raw(self.path, self.entry, slices, self.steps), self.steps.left_out()
@@ -80,10 +122,8 @@ class Scan:
                 loaded, notes = self.form.load(self.path, self.entry, slices), []
         if loaded.affine is not None and slices.start:
             # Formats give the affine of all slices.
-            first = np.eye(4)
-            first[0, 3] = slices.start
-            loaded = replace(loaded, affine=loaded.affine @ first)
-        kdata = _kdata(loaded, self.path, self.real)
+            loaded = replace(loaded, affine=loaded.affine @ _shift(slices.start))
+        kdata = _kdata(loaded, self.path, self.real, acquired)
         kdata = replace(kdata, source="; ".join([kdata.source, *notes]))
         if self.steps.coils is not None:
             kdata = compress_coils(kdata, self.steps.coils, self.steps.compression)
@@ -109,10 +149,17 @@ def open_scan(
     form, where = format_of(path), Path(path)
     with opening(path):
         name = form.choose(where, variable)
-        sizes = {entry.name: entry.shape[0] for entry in form.entries(where)}
+        shapes = {entry.name: entry.shape for entry in form.entries(where)}
         if origin is None:
             origin = _origin(form, where, name, real=real, variable=variable, steps=steps.changed())
-    return Scan(where, form, name, real, sizes.get(name, 1), origin, steps)
+    return Scan(where, form, name, real, shapes.get(name, (1,)), origin, steps)
+
+
+def _shift(slices: int) -> np.ndarray:
+    """What an affine is multiplied by so that it begins so many slices later."""
+    out = np.eye(4)
+    out[0, 3] = slices
+    return out
 
 
 def entries(path: str | os.PathLike[str]) -> tuple[Entry, ...]:
@@ -167,7 +214,7 @@ def read_again(origin: Origin, steps: Steps) -> KData:
     if origin.kind != "file":
         raise InvalidInput(f"“{origin.name}” did not come from a file, so it cannot be read again.")
     scan = open_scan(origin.name, **{**origin.parameters, "steps": steps})
-    kdata = scan.read() if origin.slice is None else scan.read_slice(origin.slice)
+    kdata = scan.read_sparingly() if origin.slice is None else scan.read_slice(origin.slice)
     return kdata if origin.kept is None else kdata.undersample(origin.kept)
 
 
@@ -180,7 +227,8 @@ def _files(form: Format, path: Path, entry: str) -> tuple[Path, ...]:
     return form.files(path, entry) if isinstance(form, ManyFiles) else (path,)
 
 
-def _kdata(loaded: Loaded, path: str | os.PathLike[str], real: bool) -> KData:
+def _kdata(loaded: Loaded, path: str | os.PathLike[str], real: bool, acquired: np.ndarray | None = None) -> KData:
+    """K-space from what a format gave. `acquired`: the points of the scan, of which a slice may lack some."""
     fields: dict[str, Any] = {"spacing": loaded.spacing, "name": stem(path), "source": str(path)}
     if loaded.kind == "images":
         if real and np.iscomplexobj(loaded.array):
@@ -193,7 +241,14 @@ def _kdata(loaded: Loaded, path: str | os.PathLike[str], real: bool) -> KData:
         "noise_std": loaded.noise_std,
     }
     fields |= {"simulated": loaded.simulated or real, "real": loaded.real or real}
-    return KData.from_array(loaded.array, loaded.mask, **fields)
+    if acquired is None:
+        return KData.from_array(loaded.array, loaded.mask, **fields)
+    array = np.asarray(loaded.array)
+    if array.shape[-2:] != acquired.shape or array[..., ~acquired].any():
+        raise InvalidInput(
+            f"A slice of {path} has another size or other points than its middle slice; read it alone (slice)."
+        )
+    return KData(array, acquired, **fields)
 
 
 def read_mask(path: str | os.PathLike[str], shape: tuple[int, int], *, what: str = "mask") -> np.ndarray:

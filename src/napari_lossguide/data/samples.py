@@ -106,7 +106,7 @@ def lesson_spikes() -> KData:
     clean = simulate(
         shepp_logan(128), n_coils=4, noise_std=0.08, name="Lesson 3", source="simulation: phantom, noise, spikes"
     )
-    kspace, rng = clean.kspace.copy(), np.random.default_rng(3)
+    kspace, rng = np.array(clean.kspace), np.random.default_rng(3)
     for _ in range(3):
         y, x = rng.integers(20, 108, 2)
         kspace[..., y, x] += 0.3 * np.abs(kspace).max()

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_lossguide.data.kdata import KData
+from napari_lossguide.data.slice_wise import SliceWise
 from napari_lossguide.data.writers import write_npz
 from napari_lossguide.recon.axes import Axis, Grid
 from napari_lossguide.recon.metrics import evaluate
@@ -76,9 +77,10 @@ def fingerprint(kdata: KData, maps: ArrayLike | None = None) -> str:
     """SHA-256 of all that a cell's image and scores depend on beside its recipe and its prior."""
     content = hashlib.sha256()
     for array in (kdata.kspace, kdata.acquired, kdata.reference, maps):
-        held = np.zeros(0) if array is None else np.ascontiguousarray(array)
+        held = np.zeros(0) if array is None else array if isinstance(array, SliceWise) else np.asarray(array)
         content.update(f"{held.shape} {held.dtype.str}".encode())
-        content.update(held.tobytes())
+        for part in held:  # one slice of it in memory at a time
+            content.update(part.tobytes())
     content.update(str(kdata.real).encode())
     return content.hexdigest()
 
@@ -181,7 +183,7 @@ class Gathering:
                 numbers[name][cell.place] = value
             if cell.image is not None and cell.zero_filled is not None:
                 image[cell.place], zero_filled[cell.place] = cell.image, cell.zero_filled
-        known = self.kdata.reference is not None
+        reference = self.kdata.reference
         return Sweep(
             rows=self.grid.rows,
             columns=self.grid.columns,
@@ -189,8 +191,8 @@ class Gathering:
             asked=self.grid.recipes,
             image=image,
             zero_filled=zero_filled,
-            reference=self.kdata.reference,
-            scores={name: numbers[name] for name in SCORES} if known else None,
+            reference=None if reference is None else np.asarray(reference),
+            scores=None if reference is None else {name: numbers[name] for name in SCORES},
             figures={name: numbers[name] for name in FIGURES},
             status=status.astype(str),
             notes=notes.astype(str),

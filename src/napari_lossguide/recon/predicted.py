@@ -80,7 +80,7 @@ def predict(result: Result, kdata: KData) -> Predicted:
         raise InvalidInput(f"None of the points that the reconstruction used was acquired in {kdata.name}.")
     known = math.isfinite(result.noise_std) and result.noise_std > 0
     return Predicted(
-        kdata.kspace * used,
+        np.asarray(kdata.kspace) * used,
         fft2c(maps * image[:, None]).astype(np.complex64, copy=False),
         used,
         float(result.noise_std) if known else None,

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from napari_lossguide import __version__
 from napari_lossguide.data.kdata import KData
+from napari_lossguide.data.slice_wise import SliceWise
 from napari_lossguide.priors.classifier.classifier import CLASSES, find_classifier
 
 
@@ -30,9 +31,12 @@ def versions(device: torch.device) -> dict[str, Any]:
     }
 
 
-def hash_of(array: np.ndarray) -> str:
+def hash_of(array: np.ndarray | SliceWise) -> str:
     """SHA-256 of an array's bytes."""
-    return hashlib.sha256(array.tobytes()).hexdigest()
+    found = hashlib.sha256()
+    for part in array:  # one slice of it in memory at a time
+        found.update(part.tobytes())
+    return found.hexdigest()
 
 
 def classifier_facts(guidance: Mapping[str, Any]) -> dict[str, str]:

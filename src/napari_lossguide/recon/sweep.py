@@ -98,8 +98,9 @@ class Sweeping:
         self.kdata, self.grid, self.maps, self.device, self.live = kdata, cells, maps, device, live
         self.priors: dict[str, Denoiser] = {}
         self.denoiser = denoiser
-        if kdata.reference is not None:
-            scores(kdata.reference, kdata.reference)  # whether it can be compared with at all, before hours of work
+        self.reference = None if kdata.reference is None else np.asarray(kdata.reference)
+        if self.reference is not None:
+            scores(self.reference, self.reference)  # whether it can be compared with at all, before hours of work
         self.cells: dict[tuple[int, int], Cell] = {}
         self.totals: dict[tuple[int, int], int] = {}
         taken = placed(known, cells)
@@ -208,8 +209,7 @@ class Sweeping:
             "nfe": float(result.nfe),
             "seconds": seconds,
         }
-        reference = self.kdata.reference
-        return facts if reference is None else facts | scores(reference, result.image)
+        return facts if self.reference is None else facts | scores(self.reference, result.image)
 
     def result(self, status: str) -> Sweep:
         """What is there, finished or not."""

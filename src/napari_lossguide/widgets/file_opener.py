@@ -12,7 +12,7 @@ from napari_lossguide.data.formats.base import Entry
 from napari_lossguide.data.formats.registry import FORMATS
 from napari_lossguide.data.kdata import KData
 from napari_lossguide.data.raw.steps import RawSteps
-from napari_lossguide.data.readers import read
+from napari_lossguide.data.readers import open_scan
 from napari_lossguide.types import InvalidInput
 from napari_lossguide.widgets.entry_choice import ask_of, questionable
 from napari_lossguide.widgets.failure import Failure
@@ -77,7 +77,7 @@ class FileOpener(QWidget):
             self.note.show_text(f"Reading {path.name}{_size(path)}…")
 
             def job() -> Opened:
-                kdata = read(path, variable=name, steps=steps)
+                kdata = open_scan(path, variable=name, steps=steps).read_sparingly()
                 return Opened(kdata, (kspace_picture(kdata), image_picture(kdata)))
 
             self._reading.start(job, f"Reading {path.name}")

@@ -16,7 +16,8 @@ from napari_lossguide.data.formats.numpy_files import Npy, Npz
 from napari_lossguide.data.formats.registry import format_of
 from napari_lossguide.data.kdata import KData
 from napari_lossguide.data.orientation import position_of
-from napari_lossguide.data.readers import entries, read, read_image
+from napari_lossguide.data.readers import entries, open_scan, read_image
+from napari_lossguide.data.slice_wise import SliceWise
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.recon.restore import DAMAGED
 from napari_lossguide.recon.uncertainty import spread_note
@@ -34,7 +35,7 @@ from napari_lossguide.widgets.views import (
     unstacked,
 )
 
-LayerData = tuple[np.ndarray, dict[str, Any], str]
+LayerData = tuple[np.ndarray | SliceWise, dict[str, Any], str]
 Reader = Callable[[str], list[LayerData]]
 
 
@@ -64,7 +65,7 @@ def read_entry(path: str) -> list[LayerData]:
     with opening(path):
         chosen = form.choose(Path(path), name)
     if next((entry.kind for entry in found if entry.name == chosen), "kspace") == "kspace":
-        return kspace_layers(read(path, variable=name))
+        return kspace_layers(open_scan(path, variable=name).read_sparingly())
     loaded = readers.read_images(path, variable=name)
     return [_image_layer(loaded.array, stem(path), _place(loaded.spacing, loaded.affine), {})]
 

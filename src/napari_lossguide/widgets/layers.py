@@ -13,6 +13,7 @@ from napari.utils import DirectLabelColormap
 
 from napari_lossguide.data.display import display_limits, view
 from napari_lossguide.data.kdata import KData
+from napari_lossguide.data.slice_wise import SliceWise
 from napari_lossguide.masks import MaskRecipe
 from napari_lossguide.widgets.placement import UNIT, Place, finest, pixel_size
 from napari_lossguide.widgets.run_facts import run_facts
@@ -44,7 +45,7 @@ def find_layer(viewer: Any, role: str, name: str) -> Layer | None:
 
 def show_image(
     viewer: Any,
-    data: np.ndarray,
+    data: np.ndarray | SliceWise,
     *,
     name: str,
     role: str,
@@ -59,7 +60,7 @@ def show_image(
     Parameters
     ----------
     viewer : napari's viewer or viewer model.
-    data : real, (ny, nx) or (slice, ny, nx); a single slice loses its axis.
+    data : real, (ny, nx) or (slice, ny, nx), or a `SliceWise`; a single slice loses its axis.
     name, role : which layer; the name is also what the layer is called when it is added.
     place : where it lies.
     metadata : goes under ``layer.metadata["lossguide"]``, with role and name.
@@ -309,8 +310,8 @@ def _unit(viewer: Any, kept: Mapping[str, Any]) -> str:
     return "pixel" if kept.get("simulated") and lengthless else UNIT
 
 
-def _limits(data: np.ndarray) -> tuple[float, float]:
-    return display_limits(data, "magnitude")
+def _limits(data: Any) -> tuple[float, float]:
+    return display_limits(data[len(data) // 2] if isinstance(data, SliceWise) else data, "magnitude")
 
 
 def _set_contrast(layer: Image, limits: tuple[float, float], colormap: str) -> None:

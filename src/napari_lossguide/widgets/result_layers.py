@@ -8,7 +8,6 @@ import numpy as np
 from napari.layers import Image
 
 from napari_lossguide.data.display import display_limits, view
-from napari_lossguide.data.fourier import ifft2c, rss
 from napari_lossguide.data.kdata import KData
 from napari_lossguide.recon.measured import Parts
 from napari_lossguide.recon.methods import method
@@ -95,7 +94,8 @@ class RunPreview:
 def run_limits(kdata: KData, mask: np.ndarray) -> tuple[float, float]:
     """Contrast limits that stay the same during a run: of the true image if known, else of the zero-filled one."""
     if kdata.reference is not None:
-        return display_limits(kdata.reference, "magnitude")
+        known = kdata.reference[kdata.n_slices // 2] if kdata.lazy else np.asarray(kdata.reference)
+        return display_limits(known, "magnitude")
     low, high = display_limits(zero_filled(kdata, mask, kdata.n_slices // 2), "magnitude")
     return low, high * (1 if mask.all() and kdata.fully_sampled else BRIGHTER)
 
@@ -194,24 +194,21 @@ def show_parts(viewer: Any, split: Parts, of: str, kdata: KData) -> None:
 
 def show_reference(viewer: Any, kdata: KData) -> Image | None:
     """Show the true image of a simulation, or the root sum of squares of a full scan; None when neither is known."""
-    if kdata.reference is not None:
-        word, image = "True image", np.abs(kdata.reference)
-    elif kdata.fully_sampled:
-        word, image = "Full scan", rss(ifft2c(kdata.kspace))
-    else:
+    image = kdata.true_images()
+    if image is None:
         return None
+    word = "Full scan" if kdata.reference is None else "True image"
     name = labelled(word, kdata)
     other = layers.find_layer(viewer, "reference", name)
     if other is not None and held(other).get("source") != kdata.name:
         name = labelled(f"{word} of {kdata.name}", kdata)
     return layers.show_image(
         viewer,
-        image.astype(np.float32),
+        image,
         name=name,
         role="reference",
         place=Place.of(kdata),
         metadata={"simulated": kdata.simulated, "source": kdata.name, "complex": kdata.reference},
-        contrast_limits=display_limits(image, "magnitude"),
     )
 
 

@@ -77,6 +77,6 @@ def _write_kspace(path: str, ending: str, kdata: KData) -> list[str]:
         write_npz(path, kdata.arrays())
         return [path]
     if ending == ".cfl":
-        numbers = write_cfl(Path(path).with_suffix(".cfl"), kdata.kspace)
+        numbers = write_cfl(Path(path).with_suffix(".cfl"), np.asarray(kdata.kspace))
         return [str(numbers), str(header_of(numbers))]
     raise InvalidInput(f"The k-space of {kdata.name} cannot be saved as {path}; accepted are .npz, .cfl and .npy.")

@@ -11,7 +11,6 @@ import numpy as np
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_lossguide.data.display import display_limits
-from napari_lossguide.data.fourier import ifft2c, rss
 from napari_lossguide.data.kdata import KData
 from napari_lossguide.recon.recalibration import Calibration, Conditions
 from napari_lossguide.recon.result import Result
@@ -73,9 +72,8 @@ def judge(result: Result, truth: np.ndarray | None, calibration: Calibration | N
 
 def known_truth(kdata: KData) -> np.ndarray | None:
     """The true image of a simulation, or that of a full scan, (slice, ny, nx)."""
-    if kdata.reference is not None:
-        return kdata.reference
-    return rss(ifft2c(kdata.kspace)) if kdata.fully_sampled else None
+    truth = kdata.reference if kdata.reference is not None else kdata.true_images()
+    return None if truth is None else np.asarray(truth)
 
 
 def in_words(found: Findings) -> str:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_lossguide.data.display import display_limits, view
+from napari_lossguide.data.display import decibels, display_limits, view
 from napari_lossguide.data.fourier import ifft2c, rss
 from napari_lossguide.data.kdata import KData
+from napari_lossguide.data.slice_wise import SliceWise
 from napari_lossguide.masks import MaskRecipe
 from napari_lossguide.types import InvalidInput
 from napari_lossguide.widgets.placement import finest
@@ -27,13 +28,13 @@ class Picture:
 
     Attributes
     ----------
-    data : float32 (slice, ny, nx), or (ny, nx) for one slice.
+    data : float32 (slice, ny, nx), or (ny, nx) for one slice; of k-space that is lazy, so is this.
     limits : contrast limits.
     colormap : name of napari's colormap.
     metadata : what goes under ``layer.metadata["lossguide"]``.
     """
 
-    data: np.ndarray
+    data: np.ndarray | SliceWise
     limits: tuple[float, float]
     colormap: str
     metadata: Mapping[str, Any]
@@ -53,13 +54,12 @@ def kspace_picture(kdata: KData, kind: str = "log-magnitude", coil: int | None =
     InvalidInput
         If phase, real or imaginary part of combined coils is asked for, or a coil that is not there.
     """
-    return _picture(kdata, kdata.kspace, kind, coil, "kspace")
+    return _picture(kdata, kind, coil, "kspace")
 
 
 def image_picture(kdata: KData, kind: str = "magnitude", coil: int | None = None) -> Picture:
     """Inverse transform of the k-space (points that were not acquired are zero); parameters as `kspace_picture`."""
-    chosen = kdata.kspace if coil is None else kdata.kspace[:, _coil(kdata, coil) : coil + 1]
-    return _picture(kdata, ifft2c(chosen), kind, coil if coil is None else 0, "image", shown_coil=coil)
+    return _picture(kdata, kind, coil, "image")
 
 
 def zero_filled(kdata: KData, mask: np.ndarray, slice_index: int) -> np.ndarray:
@@ -73,7 +73,7 @@ def picture_name(kdata: KData, what: str) -> str:
     return f"{what}: {kdata.name} (simulation)" if kdata.simulated else f"{what}: {kdata.name}"
 
 
-def unstacked(array: np.ndarray) -> np.ndarray:
+def unstacked(array: Any) -> Any:
     """Drop the slice axis of a single slice, so that its layer is seen wherever other layers' sliders stand."""
     return array[0] if array.ndim == 3 and len(array) == 1 else array
 
@@ -138,29 +138,43 @@ def mask_recipe_of(layer: Any) -> MaskRecipe:
     return MaskRecipe.drawn(mask)
 
 
-def _picture(
-    kdata: KData, arrays: np.ndarray, kind: str, coil: int | None, role: str, shown_coil: int | None = None
-) -> Picture:
-    if coil is None and kdata.n_coils > 1:
-        if kind not in COMBINED:
-            raise InvalidInput(
-                f"The {kind} of combined coils does not exist; choose one coil, or {' or '.join(COMBINED)}."
-            )
-        array = rss(arrays)
-    else:
-        array = arrays[:, 0 if coil is None else _coil(kdata, coil)]
-    shown = view(array, kind)
-    if role == "kspace" and kind == "phase":  # a point that was not acquired has none; napari leaves NaN transparent
-        shown[..., ~kdata.acquired] = np.nan
-    shown = unstacked(shown)
+def _picture(kdata: KData, kind: str, coil: int | None, role: str) -> Picture:
+    if coil is None and kdata.n_coils > 1 and kind not in COMBINED:
+        raise InvalidInput(f"The {kind} of combined coils does not exist; choose one coil, or {' or '.join(COMBINED)}.")
     metadata = {
         "role": role,
         "kdata": kdata,
         "view": kind,
-        "coil": coil if shown_coil is None else shown_coil,
+        "coil": coil if coil is None else _coil(kdata, coil),
         "simulated": kdata.simulated,
     }
-    return Picture(shown, display_limits(array, kind), "twilight_shifted" if kind == "phase" else "gray", metadata)
+    colormap = "twilight_shifted" if kind == "phase" else "gray"
+    if not kdata.lazy:
+        array = _quantity(kdata.kspace, coil, role)
+        return Picture(unstacked(_shown(kdata, array, kind, role)), display_limits(array, kind), colormap, metadata)
+    usual = kdata.n_slices // 2  # what is seen of it decides how all are shown: nobody waits until all are read
+    sample = _quantity(kdata.kspace[usual : usual + 1], coil, role)
+    largest = float(np.abs(sample).max())
+
+    def plane(index: int) -> np.ndarray:
+        return _shown(kdata, _quantity(kdata.kspace[index : index + 1], coil, role), kind, role, largest)[0]
+
+    stack = SliceWise(plane, (kdata.n_slices, *kdata.image_shape), np.float32)
+    return Picture(stack, display_limits(sample, kind), colormap, metadata)
+
+
+def _quantity(kspace: np.ndarray | SliceWise, coil: int | None, role: str) -> np.ndarray:
+    """Of k-space (slice, coil, ny, nx), itself or its inverse transform, one coil or the root sum of squares of all."""
+    chosen = np.asarray(kspace) if coil is None else kspace[:, coil : coil + 1]
+    arrays = chosen if role == "kspace" else ifft2c(chosen)
+    return arrays[:, 0] if arrays.shape[1] == 1 else rss(arrays)
+
+
+def _shown(kdata: KData, array: np.ndarray, kind: str, role: str, largest: float | None = None) -> np.ndarray:
+    out = decibels(np.abs(array), largest) if kind == "log-magnitude" else view(array, kind)
+    if role == "kspace" and kind == "phase":  # a point that was not acquired has none; napari leaves NaN transparent
+        out[..., ~kdata.acquired] = np.nan
+    return out
 
 
 def _coil(kdata: KData, coil: int) -> int:
