@@ -286,7 +286,10 @@ def as_mask(mask: np.ndarray, shape: tuple[int, ...], what: str = "The mask") ->
 
 
 def _only(kspace: SliceWise, acquired: np.ndarray) -> SliceWise:
-    return kspace if acquired.all() else kspace.each(lambda coils: coils * acquired)
+    def kept(coils: np.ndarray) -> np.ndarray:
+        return coils * acquired if coils[..., ~acquired].any() else coils
+
+    return kspace if acquired.all() else kspace.each(kept)
 
 
 def _as_complex64(array: Any, what: str, *, real_too: bool = False) -> Any:

@@ -77,8 +77,8 @@ class Scan:
         """Read all slices."""
         return replace(self._load(slice(None)), origin=self.origin)
 
-    def read_sparingly(self, large: int = LARGE) -> KData:
-        """All slices; of k-space of more bytes than `large` each is read when somebody looks at it.
+    def read_sparingly(self, large: int | None = None) -> KData:
+        """All slices; of k-space of more bytes than `large`, or `LARGE`, each is read when somebody looks at it.
 
         Such k-space has the acquired points of its middle slice.
 
@@ -87,8 +87,9 @@ class Scan:
         InvalidInput
             As `read`; later, for a slice that cannot be read, or that has more points or another size.
         """
-        bytes_ = np.prod(self.shape, dtype=np.int64) * np.dtype(np.complex64).itemsize
-        return self.read() if bytes_ <= large or self.n_slices == 1 else self._lazily()
+        size = int(np.prod(self.shape, dtype=np.int64)) * np.dtype(np.complex64).itemsize
+        small = size <= (LARGE if large is None else large)
+        return self.read() if small or self.n_slices == 1 else self._lazily()
 
     def _lazily(self) -> KData:
         middle = self._load(slice(self.n_slices // 2, self.n_slices // 2 + 1))
