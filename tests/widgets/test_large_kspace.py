@@ -99,6 +99,20 @@ def test_views_and_coils_change_without_reading_all(viewer, read_slices, opened)
     assert set(read_slices) <= {0, N // 2}
 
 
+def test_one_slice_becomes_a_scan_of_its_own(viewer, qtbot, opened, read_slices, scan):
+    viewer.dims.set_current_step(0, 3)
+    read_slices.clear()
+    opened.view.alone.click()
+    assert set(read_slices) <= {3}
+    taken = opened.kdata
+    assert (taken.name, taken.n_slices, taken.lazy) == ("scan, slice 3", 1, False)
+    assert taken.origin.slice == 3
+    np.testing.assert_array_equal(taken.kspace, readers.read(scan).kspace[3:4])
+    assert [layer.name for layer in viewer.layers][-2:] == ["k-space: scan, slice 3", "image: scan, slice 3"]
+    assert "k-space: scan" in viewer.layers
+    assert not opened.view.alone.isVisible()
+
+
 def test_the_mask_dock_takes_it(viewer, qtbot, opened, read_slices):
     dock = MaskDock(viewer)
     qtbot.addWidget(dock)

@@ -118,6 +118,7 @@ class KSpaceDock(Panel):
 
     def _connect(self) -> None:
         self.opener.opened.connect(self._show_opened)
+        self.view.taken.connect(self._show_changed)
         self.transform_button.clicked.connect(self.transform)
         self.source.layer_changed.connect(self._source_changed)
         self.simulation.changed.connect(self._noise_changed)

@@ -1,10 +1,11 @@
 """How k-space and its image are shown: views, coils, which of the two layers. The lower part of the K-space dock."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Layer
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
-from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_lossguide.data.display import VIEWS
 from napari_lossguide.data.kdata import KData
@@ -12,6 +13,7 @@ from napari_lossguide.data.orientation import in_words
 from napari_lossguide.widgets import layers
 from napari_lossguide.widgets.boxes import ComboBox, Slider
 from napari_lossguide.widgets.decibels import DecibelRange
+from napari_lossguide.widgets.mask_previews import shown_slice
 from napari_lossguide.widgets.panel import GridBox, Panel, Sentence, heading
 from napari_lossguide.widgets.views import COMBINED, Picture, held, picture_name
 
@@ -36,10 +38,12 @@ class KSpaceView(QWidget):
     boxes, views : by role, ``"kspace"`` and ``"image"``: whether the layer is there, and which view it shows.
     combine, coil : coils combined, or one of them, from 1.
     decibels : the range of the log-magnitude of k-space.
+    alone : button that takes the slice that is shown out of a stack.
     shown : signal, when other data, another view or another coil is shown.
+    taken : signal ``(KData)``, one slice as a scan of its own.
     """
 
-    shown = Signal()
+    shown, taken = Signal(), Signal(object)
 
     def __init__(self, panel: Panel, viewer: "ViewerModel") -> None:
         super().__init__()
@@ -58,6 +62,7 @@ class KSpaceView(QWidget):
         self.coil, self.coil_row, self._coil_text = Slider(Qt.Orientation.Horizontal), QWidget(), QLabel()
         self.coil.setAccessibleName("Coil")
         self.decibels = DecibelRange(panel)
+        self.alone = QPushButton("Take this slice alone")
         self.grid = GridBox(panel, viewer)
         self._build()
         self._connect()
@@ -102,6 +107,7 @@ class KSpaceView(QWidget):
             self.coil.setRange(1, kdata.n_coils)
         for widget in (self.combine, self.coil_row):
             widget.setVisible(kdata.n_coils > 1)
+        self.alone.setVisible(kdata.n_slices > 1)
         self.badge.show_text(simulation_note(kdata), colour="warning")
         self.summary.show_text(describe_kdata(kdata))
         self.summary.setToolTip(kdata.source)  # what was done to measured data is said there
@@ -146,6 +152,12 @@ class KSpaceView(QWidget):
             with self._panel.attempt():
                 self.show_again(self.kdata)
 
+    def _take_slice(self) -> None:
+        with self._panel.attempt():
+            if self.kdata is not None:
+                index = shown_slice(self._viewer, self.kdata)
+                self.taken.emit(replace(self.kdata.select(index), name=f"{self.kdata.name}, slice {index}"))
+
     def _tell_coil(self) -> None:
         self._coil_text.setText(f"{self.coil.value()} of {self.coil.maximum()}")
 
@@ -162,10 +174,15 @@ class KSpaceView(QWidget):
             self.boxes[role].toggled.connect(lambda checked, role=role: self._box_toggled(role, checked))
         self.combine.toggled.connect(self._coils_changed)
         self.coil.valueChanged.connect(self._coils_changed)
+        self.alone.clicked.connect(self._take_slice)
         self._panel.listen(self._viewer.layers.events.inserted, self._mirror)
         self._panel.listen(self._viewer.layers.events.removed, self._mirror)
 
     def _build(self) -> None:
+        self.alone.setToolTip(
+            "The slice at the viewer's slider as a scan of its own, with layers of its own: to try a reconstruction "
+            "on it before the whole stack."
+        )
         views, coils = QGridLayout(), QHBoxLayout(self.coil_row)
         for row, role in enumerate(SHOWN):
             views.addWidget(self.boxes[role], 2 * row, 0)
@@ -180,7 +197,7 @@ class KSpaceView(QWidget):
         for widget in (heading("Shown"), self.badge, self.summary):
             part.addWidget(widget)
         part.addLayout(views)
-        for widget in (self.combine, self.coil_row, self.grid):
+        for widget in (self.combine, self.coil_row, self.alone, self.grid):
             part.addWidget(widget)
         self.setVisible(False)
 
