@@ -45,7 +45,7 @@ def metrics(args: argparse.Namespace) -> None:
 
 def info(args: argparse.Namespace) -> None:
     """Print what a file holds."""
-    facts = result_facts(args.file) or sample_facts(args.file) or kspace_facts(args)
+    facts = result_facts(args.file) or sample_facts(args.file) or image_facts(args.file) or kspace_facts(args)
     if args.json:
         print(to_json(facts))
         return
@@ -99,6 +99,30 @@ def result_facts(name: str) -> dict[str, Any] | None:
         "acquired": pattern(acquired),
         **{k: v for k, v in stored["facts"].items() if k != "simulated"},
         "recipe": recipe,
+    }
+
+
+def image_facts(name: str) -> dict[str, Any] | None:
+    """Facts about images that were written with the record of how they were made; None if the file has none."""
+    from napari_lossguide.data.formats.registry import record_text
+    from napari_lossguide.data.readers import read_images
+
+    text = record_text(name)
+    held = {} if text is None else json.loads(text)
+    if "spacing_mm" not in held:
+        return None
+    images = read_images(name).array
+    facts = held.get("facts", {})
+    return {
+        "file": name,
+        "kind": "image, simulation" if facts.get("simulated") else "image",
+        "name": held["name"],
+        "slices": len(images),
+        "shape": list(images.shape[1:]),
+        "image": "complex" if np.iscomplexobj(images) else "real",
+        "spacing_mm": held["spacing_mm"],
+        **{k: v for k, v in facts.items() if k != "simulated"},
+        "recipe": held.get("recipe"),
     }
 
 

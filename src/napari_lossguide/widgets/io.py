@@ -1,5 +1,6 @@
 """napari's menus File > Open, Open Sample and Save: layers that carry their k-space, files that carry their recipe."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from napari_lossguide.data.formats.array_file import spacing_of
 from napari_lossguide.data.formats.base import opening
 from napari_lossguide.data.formats.fastmri import FastMRI
 from napari_lossguide.data.formats.numpy_files import Npy, Npz
-from napari_lossguide.data.formats.registry import format_of
+from napari_lossguide.data.formats.registry import format_of, record_text
 from napari_lossguide.data.kdata import KData
 from napari_lossguide.data.orientation import position_of
 from napari_lossguide.data.readers import entries, read, read_image
@@ -66,7 +67,7 @@ def read_entry(path: str) -> list[LayerData]:
     if next((entry.kind for entry in found if entry.name == chosen), "kspace") == "kspace":
         return kspace_layers(read(path, variable=name))
     loaded = readers.read_images(path, variable=name)
-    return [_image_layer(loaded.array, stem(path), _place(loaded.spacing, loaded.affine), {})]
+    return [_image_layer(loaded.array, stem(path), _place(loaded.spacing, loaded.affine), _recorded(path))]
 
 
 def read_images(path: str) -> list[LayerData]:
@@ -94,6 +95,12 @@ def _facts(path: str) -> dict[str, str]:
     """Recipe and facts of the run that a file holds, as JSON texts."""
     with np.load(path, allow_pickle=False) as file:
         return {key: str(file[key]) for key in ("recipe", "facts") if key in file.files}
+
+
+def _recorded(path: str) -> dict[str, str]:
+    """The same of a file for other programs, from its record."""
+    held = json.loads(record_text(path) or "{}")
+    return {key: json.dumps(held[key]) for key in ("recipe", "facts") if key in held}
 
 
 def _spread_note(recipe: str) -> str:
