@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from napari_lossguide.data.formats.registry import record_text
 from napari_lossguide.data.phantoms import shepp_logan, simulate
+from napari_lossguide.data.readers import read_images
 
 TIMES = {"seconds", "finished"}
 
@@ -23,19 +26,30 @@ def scans(folder: Path, files: int, slices: int) -> list[str]:
     return paths
 
 
-def contents(folder: Path) -> dict[str, dict[str, object]]:
+def contents(folder: Path, ending: str = ".npz") -> dict[str, dict[str, object]]:
     """Everything that the results hold, but how long they took and when."""
-
-    def plain(name, value):
-        if name not in ("facts", "batch"):
-            return value.tobytes(), value.shape, str(value.dtype)
-        told = json.loads(str(value), object_hook=lambda d: {k: v for k, v in d.items() if k not in TIMES})
-        if name == "batch":
-            del told["line"]["output"]
-        return told
-
     found = {}
-    for path in sorted(folder.rglob("*.npz")):
-        with np.load(path) as file:
-            found[str(path.relative_to(folder))] = {name: plain(name, file[name]) for name in file.files}
+    for path in sorted(folder.rglob(f"slice_*{ending}")):
+        name = str(path.relative_to(folder)).removesuffix(ending)
+        if ending == ".npz":
+            with np.load(path) as file:
+                arrays = {key: file[key] for key in file.files if key not in ("recipe", "facts")}
+        else:
+            loaded = read_images(path)
+            arrays = {"image": loaded.array, "affine": np.asarray(loaded.affine, float)}
+            arrays["spacing"] = np.asarray(loaded.spacing)
+        found[name] = {key: (array.tobytes(), array.shape, str(array.dtype)) for key, array in arrays.items()}
+        found[name] |= _timeless(json.loads(record_text(path)))
     return found
+
+
+def _timeless(record: dict[str, Any]) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(json.dumps(record), object_hook=_without_times)
+    piece = told["facts"]["provenance"].pop("batch")
+    told["piece"] = json.loads(piece, object_hook=_without_times)
+    del told["piece"]["line"]["output"]
+    return told
+
+
+def _without_times(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key not in TIMES}

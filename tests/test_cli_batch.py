@@ -82,12 +82,53 @@ def test_one_batch_at_a_time(tmp_path, batch_recipe, capsys):
 def test_bad_options(tmp_path, batch_recipe, capsys):
     files = scans(tmp_path / "in", 1, 1)
     for options, words in (
+        (["--format", ".png"], "no writer has the ending '.png'; accepted are .npz, .nii"),
         (["--workers", "0"], "is not a number of workers"),
         (["--scheduler", "tcp://127.0.0.1:1"], "No Dask scheduler answers"),
         (["--scheduler", "nonsense://x"], "No Dask scheduler answers"),
     ):
         assert main(["batch", batch_recipe, *files, "-o", str(tmp_path / "out"), *options]) == 2
         assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("ending", ["nii.gz", ".cfl", ".OME.TIF"])
+def test_results_for_other_programs(tmp_path, batch_recipe, capsys, ending):
+    command = ["batch", batch_recipe, *scans(tmp_path / "in", 1, 2), "-o", str(tmp_path / "out"), "--format", ending]
+    for now in (2, 0):
+        assert main(command) == 0
+        assert f"run now      {now}" in capsys.readouterr().out
+    ending = f".{ending.lower().removeprefix('.')}"
+    assert [row["output"] for row in table(tmp_path / "out")] == [f"scan0/slice_000{n}{ending}" for n in (0, 1)]
+    assert main(command[:-2]) == 0  # .npz is another batch
+    assert "run now      2" in capsys.readouterr().out
+    found, plain = contents(tmp_path / "out", ending), contents(tmp_path / "out")
+    for name, held in found.items():
+        assert held["image"] == plain[name]["image"] and held["recipe"] == plain[name]["recipe"]
+    assert main(["info", str(tmp_path / "out" / "scan0" / f"slice_0001{ending}")]) == 0
+    assert '"method": "prox-mean"' in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="SIGKILL: a batch that is killed in the middle is not tested here")
+def test_several_files_a_slice_killed_at_random_are_those_of_an_unbroken_batch(tmp_path, batch_recipe):
+    files, ending = scans(tmp_path / "in", 2, 10), ".cfl"
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    options = ["--format", ending, "--no-sheet"]
+    assert start(["batch", batch_recipe, *files, "-o", str(whole), *options]).wait(timeout=500) == 0
+    rng, kills, last = random.Random(2), 0, "slice_*.hdr"
+    while True:
+        process = start(["batch", batch_recipe, *files, "-o", str(broken), *options])
+        target = len(list(broken.rglob(last))) + rng.randint(4, 8)
+        while process.poll() is None and len(list(broken.rglob(last))) < target:
+            time.sleep(0.002)
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            kills += 1
+        if process.wait(timeout=500) == 0:
+            break
+    assert kills >= 2
+    assert contents(broken, ending) == contents(whole, ending) and len(contents(whole, ending)) == 20
+    assert not list(broken.rglob(".*.part"))
 
 
 @pytest.mark.slow

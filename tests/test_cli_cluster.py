@@ -40,6 +40,16 @@ def test_two_workers_of_a_cluster_give_the_images_of_one_process(tmp_path, batch
     assert len(contents(tmp_path / "two")) == 8
 
 
+def test_workers_write_other_formats(tmp_path, batch_recipe, cluster):
+    files = scans(tmp_path / "in", 1, 3)
+    options = ["--format", ".cfl"]
+    assert with_one_thread(["batch", batch_recipe, *files, "-o", str(tmp_path / "one"), *options]) == 0
+    to = ["--scheduler", cluster.address]
+    assert main(["batch", batch_recipe, *files, "-o", str(tmp_path / "two"), *options, *to]) == 0
+    assert contents(tmp_path / "one", ".cfl") == contents(tmp_path / "two", ".cfl")
+    assert len(contents(tmp_path / "two", ".cfl")) == 3
+
+
 def test_a_worker_that_dies_is_survived(tmp_path, batch_recipe, cluster):
     files = scans(tmp_path / "in", 4, 15)
     address, workers = cluster.address, cluster.workers

@@ -6,6 +6,7 @@ import argparse
 import json
 import math
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -97,7 +98,7 @@ def result_facts(name: str) -> dict[str, Any] | None:
         "samples": stored["samples"],
         "acceleration": acquired.size / acquired.sum(),
         "acquired": pattern(acquired),
-        **{k: v for k, v in stored["facts"].items() if k != "simulated"},
+        **shown(stored["facts"]),
         "recipe": recipe,
     }
 
@@ -121,9 +122,17 @@ def image_facts(name: str) -> dict[str, Any] | None:
         "shape": list(images.shape[1:]),
         "image": "complex" if np.iscomplexobj(images) else "real",
         "spacing_mm": held["spacing_mm"],
-        **{k: v for k, v in facts.items() if k != "simulated"},
+        **shown(facts),
         "recipe": held.get("recipe"),
     }
+
+
+def shown(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Facts of a run without those that stand elsewhere, or are for `lossguide batch` alone."""
+    out = {name: value for name, value in facts.items() if name != "simulated"}
+    if isinstance(out.get("provenance"), dict):
+        out["provenance"] = {name: value for name, value in out["provenance"].items() if name != "batch"}
+    return out
 
 
 def pattern(acquired: np.ndarray) -> dict[str, Any]:
