@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_lossguide.data.orientation import position_of
+from napari_lossguide.data.orientation import affine_from, position_of
 from napari_lossguide.data.origin import Origin
 from napari_lossguide.types import InvalidInput
 
@@ -205,15 +205,11 @@ class KData:
         if not 0 <= slice_index < self.n_slices:
             raise InvalidInput(f"Slice {slice_index} is not in {self.name}; it has slices 0 to {self.n_slices - 1}.")
         one = slice(slice_index, slice_index + 1)
-        affine = self.affine
-        if affine is not None:
-            affine = affine.copy()
-            affine[:3, 3] += slice_index * affine[:3, 0]
         along, y, x = self.corner
         return replace(
             self,
             kspace=self.kspace[one],
-            affine=affine,
+            affine=None if self.affine is None else affine_from(self.affine, slice_index),
             corner=(along + slice_index * self.spacing[0], y, x),
             origin=None if self.origin is None else self.origin.select(slice_index),
             reference=None if self.reference is None else self.reference[one],

@@ -16,6 +16,7 @@ from napari_lossguide.data.formats.base import ArrayFormat, Entry, Format, Loade
 from napari_lossguide.data.formats.fastmri import REFERENCES
 from napari_lossguide.data.formats.registry import format_of
 from napari_lossguide.data.kdata import KData, as_mask
+from napari_lossguide.data.orientation import affine_from
 from napari_lossguide.data.origin import Origin
 from napari_lossguide.data.phantoms import simulate
 from napari_lossguide.data.raw.coil_compression import compress_coils
@@ -78,11 +79,9 @@ class Scan:
                 loaded, notes = self.form.load_raw(self.path, self.entry, slices, self.steps), self.steps.left_out()
             else:
                 loaded, notes = self.form.load(self.path, self.entry, slices), []
-        if loaded.affine is not None and slices.start:
+        if loaded.affine is not None and loaded.affine.shape == (4, 4) and slices.start:
             # Formats give the affine of all slices.
-            first = np.eye(4)
-            first[0, 3] = slices.start
-            loaded = replace(loaded, affine=loaded.affine @ first)
+            loaded = replace(loaded, affine=affine_from(loaded.affine.astype(np.float64), slices.start))
         kdata = _kdata(loaded, self.path, self.real)
         kdata = replace(kdata, source="; ".join([kdata.source, *notes]))
         if self.steps.coils is not None:
