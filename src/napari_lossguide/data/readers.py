@@ -16,6 +16,7 @@ from napari_lossguide.data.formats.base import ArrayFormat, Entry, Format, Loade
 from napari_lossguide.data.formats.fastmri import REFERENCES
 from napari_lossguide.data.formats.registry import format_of
 from napari_lossguide.data.kdata import KData, as_mask
+from napari_lossguide.data.missing import check_slices, missing_words
 from napari_lossguide.data.orientation import affine_from
 from napari_lossguide.data.origin import Origin
 from napari_lossguide.data.phantoms import simulate
@@ -83,7 +84,8 @@ class Scan:
             # Formats give the affine of all slices.
             loaded = replace(loaded, affine=affine_from(loaded.affine.astype(np.float64), slices.start))
         kdata = _kdata(loaded, self.path, self.real)
-        kdata = replace(kdata, source="; ".join([kdata.source, *notes]))
+        notes = [*notes, missing_words(tuple(index + (slices.start or 0) for index in kdata.missing))]
+        kdata = replace(kdata, source="; ".join(filter(None, [kdata.source, *notes])))
         if self.steps.coils is not None:
             kdata = compress_coils(kdata, self.steps.coils, self.steps.compression)
         return kdata
@@ -232,7 +234,7 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
     Returns
     -------
     complex64 or float32 (slice, ny, nx)
-        uint8 is divided by 255.
+        uint8 is divided by 255. Slices that are missing are NaN; see `data.missing`.
 
     Raises
     ------
@@ -249,9 +251,9 @@ def _checked_images(image: np.ndarray, path: str | os.PathLike[str]) -> np.ndarr
             "accepted are numbers of shape (ny, nx) or (slice, ny, nx)."
         )
     image = _unit_range(image).astype(np.complex64 if np.iscomplexobj(image) else np.float32, copy=False)
-    if not np.isfinite(image).all():
-        raise InvalidInput(f"The image in {path} holds NaN or infinity; every value must be finite.")
-    return image.reshape(-1, *image.shape[-2:])
+    image = image.reshape(-1, *image.shape[-2:])
+    check_slices(image, f"The image in {path}")
+    return image
 
 
 def read_images(path: str | os.PathLike[str], *, variable: str | None = None) -> Loaded:
@@ -265,12 +267,12 @@ def read_images(path: str | os.PathLike[str], *, variable: str | None = None) ->
     Returns
     -------
     Loaded
-        Its array is complex64 or float32 (slice, ny, nx); uint8 is divided by 255.
+        Its array is complex64 or float32 (slice, ny, nx); uint8 is divided by 255. Slices that are missing are NaN.
 
     Raises
     ------
     InvalidInput
-        If the file cannot be read, or what was chosen is k-space or holds values that are not finite.
+        If the file cannot be read, or what was chosen is k-space or holds other values that are not finite.
     """
     form = format_of(path)
     with opening(path):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from napari.utils.notifications import show_info
 
 from napari_lossguide.data import readers, samples
 from napari_lossguide.data.display import display_limits, view
@@ -16,6 +17,7 @@ from napari_lossguide.data.formats.fastmri import FastMRI
 from napari_lossguide.data.formats.numpy_files import Npy, Npz
 from napari_lossguide.data.formats.registry import format_of, record_text
 from napari_lossguide.data.kdata import KData
+from napari_lossguide.data.missing import missing_slices, missing_words
 from napari_lossguide.data.orientation import position_of
 from napari_lossguide.data.readers import entries, read, read_image
 from napari_lossguide.recon.recipe import Recipe
@@ -194,7 +196,10 @@ def _place(spacing: Sequence[float], affine: np.ndarray | None, position: Sequen
 
 def _image_layer(array: np.ndarray, name: str, place: Place, kept: Mapping[str, Any]) -> LayerData:
     shown = unstacked(view(array, "magnitude") if np.iscomplexobj(array) else array.astype(np.float32))
-    low = min(float(shown.min()), 0.0)
+    missing = missing_slices(array)
+    if missing:
+        show_info(f"{name}: {missing_words(missing)}; such slices failed when the file was made.")
+    low = min(float(np.nanmin(shown)), 0.0)
     attributes = {
         "name": name,
         "metadata": {KEY: {**place.facts(), **kept, "name": name}},
