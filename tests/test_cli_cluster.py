@@ -11,10 +11,11 @@ import time
 import numpy as np
 import pytest
 from batch_files import contents, scans
-from dask_cluster import dask, free_port, kill
-from shell import start, with_sources
+from dask_cluster import dask, free_port, kill, started
+from shell import make_prior, start, with_sources
 
 from napari_lossguide.cli import main
+from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.types import InvalidInput
 
 pytest.importorskip("distributed", reason="without dask.distributed, batches on several workers are not tested")
@@ -48,6 +49,28 @@ def test_workers_write_other_formats(tmp_path, batch_recipe, cluster):
     assert main(["batch", batch_recipe, *files, "-o", str(tmp_path / "two"), *options, *to]) == 0
     assert contents(tmp_path / "one", ".cfl") == contents(tmp_path / "two", ".cfl")
     assert len(contents(tmp_path / "two", ".cfl")) == 3
+
+
+def test_the_prior_may_be_on_the_workers_alone(tmp_path, monkeypatch, capsys):
+    there = tmp_path / "there"
+    there.mkdir()
+    monkeypatch.chdir(there)
+    prior = make_prior(there / "own.safetensors")
+    files, recipe = scans(tmp_path / "in", 1, 2), tmp_path / "recipe.json"
+    recipe.write_text(Recipe.for_method("prox-mean", steps=2, prior="./own.safetensors").to_json())
+    command = ["batch", str(recipe), *files, "-o", str(tmp_path / "out")]
+    with started() as cluster:
+        monkeypatch.chdir(tmp_path)
+        assert main(command) == 2
+        assert "own.safetensors" in capsys.readouterr().err
+        for now in (2, 0):
+            assert main([*command, "--scheduler", cluster.address]) == 0
+            assert f"run now      {now}" in capsys.readouterr().out
+        make_prior(prior, factor=1.5)
+        assert main([*command, "--scheduler", cluster.address]) == 0
+        assert "run now      2" in capsys.readouterr().out
+        prior.unlink()
+        assert main([*command, "--scheduler", cluster.address]) == 2
 
 
 def test_a_worker_that_dies_is_survived(tmp_path, batch_recipe, cluster):

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 def batch(args: argparse.Namespace) -> None:
     """Reconstruct what is not done yet, write summary and contact sheet, and say how it went."""
-    from napari_lossguide.recon.batch import forget_failure, known, pinned, plan
+    from napari_lossguide.recon.batch import forget_failure, known, plan
 
     folder = output_folder(args.output)
-    recipe = pinned(read_recipe(args.recipe))
+    recipe = pinned_recipe(args)
     with alone_in(folder):
         pieces, lines = plan(args.files, folder, recipe, **reading(args), ending=args.format)
         if not args.scheduler:  # whose workers may outlive a batch and be writing still
@@ -45,6 +45,21 @@ def batch(args: argparse.Namespace) -> None:
             run_left(args, left, len(pieces), recipe, done)
         finally:
             finish(folder, [*lines, *(done[place] for place in places if place in done)], len(left), args.sheet)
+
+
+def pinned_recipe(args: argparse.Namespace) -> Recipe:
+    """The recipe with the checksum of its prior: of the one here, or else of the one that a worker has."""
+    from napari_lossguide.recon import cluster
+    from napari_lossguide.recon.batch import pinned
+
+    recipe = read_recipe(args.recipe)
+    try:
+        return pinned(recipe)
+    except InvalidInput:
+        if not args.scheduler:
+            raise
+    with cluster.connected(args.scheduler) as client:
+        return cluster.pinned_there(client, recipe)
 
 
 def add_format(p: argparse.ArgumentParser) -> None:
