@@ -14,6 +14,7 @@ from napari_lossguide.data.formats.matlab import Matlab
 from napari_lossguide.data.formats.nifti import Nifti
 from napari_lossguide.data.formats.numpy_files import Npy, Npz
 from napari_lossguide.data.formats.tiff import Tiff
+from napari_lossguide.data.formats.twix import Twix
 from napari_lossguide.types import InvalidInput
 
 FORMATS: tuple[Format, ...] = (
@@ -25,6 +26,7 @@ FORMATS: tuple[Format, ...] = (
     FastMRI(),  # takes every HDF5 file that those above have left
     Nifti(),
     Tiff(),
+    Twix(),
     Bart(),
 )
 
