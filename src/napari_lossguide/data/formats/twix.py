@@ -45,7 +45,7 @@ class _File:
     headers: dict[int, Header]
 
     def lines(self) -> Any:
-        return Lines(np.memmap(self.path, np.uint8, "r"), self.rows, self.layout)
+        return Lines(_mapped(self.path), self.rows, self.layout)
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,7 +156,7 @@ def _named(parts: list[_Part]) -> tuple[_Part, ...]:
 
 
 def _read(path: Path) -> _File:
-    file = np.memmap(path, np.uint8, "r")
+    file = _mapped(path)
     single = is_header(file[:32].tobytes())
     layout, measurements = (VB, [(0, len(file))]) if single else (VD, _table(file[: _TABLE + _MOST * _ENTRY].tobytes()))
     rows, headers = [np.zeros(0, ROW)], {}
@@ -178,6 +178,10 @@ def _read(path: Path) -> _File:
     whole = np.concatenate(rows)
     whole.flags.writeable = False  # it is kept
     return _File(path, layout, whole, headers)
+
+
+def _mapped(path: Path) -> np.ndarray:
+    return np.memmap(path, np.uint8, "r").view(np.ndarray)  # whose small slices are made sooner than those of memmap
 
 
 def _table(head: bytes) -> list[tuple[int, int]]:
