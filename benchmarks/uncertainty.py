@@ -17,9 +17,10 @@ import numpy as np
 from simulated_lines import MASKS
 from uncertainty_draws import Draws
 
+from napari_lossguide.recon.measured_share import measured_share
 from napari_lossguide.recon.metrics import psnr
 from napari_lossguide.recon.recalibration import Conditions, calibrate
-from napari_lossguide.recon.uncertainty import Coverage, attainable, coverage, measured_share, spread
+from napari_lossguide.recon.uncertainty import Coverage, attainable, coverage, spread
 
 METHODS = ("posterior-draw", "prox-ddim", "karras+ancestral+proximal", "daps", "prox-mean")
 HEADER = (

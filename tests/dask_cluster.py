@@ -12,8 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import pytest
-
 Process = subprocess.Popen
 
 
@@ -62,17 +60,3 @@ def started(count: int = 2) -> Iterator[Cluster]:
         with Client(address, timeout=60, set_as_default=False) as client:
             client.wait_for_workers(count, timeout=120)
         yield Cluster(address, workers, scheduler)
-
-
-@pytest.fixture
-def cluster():
-    """Two workers for one test, which may kill them."""
-    with started() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def lasting_cluster():
-    """Two workers for the tests of a file, which leave them alive."""
-    with started() as found:
-        yield found

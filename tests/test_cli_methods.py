@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_cli import SIZE, error_of, make_prior
+from shell import error_of, make_prior
+from test_cli import SIZE
 
 from napari_lossguide.cli import main
 from napari_lossguide.data.phantoms import shepp_logan, simulate

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from test_cli import make_prior
+from shell import make_prior
 
 from napari_lossguide.cli import main
 from napari_lossguide.cli.sweep_figure import figure

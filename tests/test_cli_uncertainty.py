@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_cli import error_of, make_prior
+from shell import error_of, make_prior
 
 from napari_lossguide.cli import main
 from napari_lossguide.data.fourier import fft2c

@@ -7,7 +7,7 @@ import pytest
 from nibabel.orientations import aff2axcodes
 
 from napari_lossguide.data.kdata import KData
-from napari_lossguide.data.orientation import anatomical, in_words, obliqueness, position_of
+from napari_lossguide.data.orientation import affine_from, anatomical, in_words, obliqueness, position_of, spacing_of
 
 LETTERS = {"left": "L", "right": "R", "posterior": "P", "anterior": "A", "inferior": "I", "superior": "S"}
 
@@ -83,3 +83,13 @@ def test_without_an_affine_the_corner_is_the_position():
     assert kdata.position == (10.0, -3.0, 0.5)
     assert kdata.select(2).position == (14.0, -3.0, 0.5)
     assert kdata.undersample(np.eye(4, 5, dtype=bool)).position == kdata.position
+
+
+def test_the_affine_of_another_first_slice():
+    affine = np.array([[0, 0, -1, 90], [0, -1.5, 0, 70], [4, 0, 3, -20], [0, 0, 0, 1.0]])
+    before = affine.copy()
+    later = affine_from(affine, 3)
+    for place in ([0, 0, 0, 1], [2, 5, 7, 1]):
+        np.testing.assert_allclose(later @ place, affine @ (np.array([3, 0, 0, 0]) + place))
+    np.testing.assert_array_equal(affine, before)
+    np.testing.assert_allclose(spacing_of(affine), (4, 1.5, np.sqrt(10)))

@@ -318,3 +318,12 @@ def test_where_the_scan_lay_is_kept_by_files_and_by_slices(tmp_path):
     write_npz(tmp_path / "again.npz", data.arrays())
     np.testing.assert_array_equal(read(tmp_path / "again.npz").affine, data.affine)
     np.testing.assert_allclose(open_scan(tmp_path / "again.npz").read_slice(2).affine, one.affine)
+
+
+@pytest.mark.parametrize("kind", ["kspace", "images"])
+def test_the_pixel_size_is_that_of_the_affine_where_nothing_else_says_it(tmp_path, kind):
+    affine = np.array([[0, 0, -1.0, 90], [0, -1.5, 0, 70], [4, 0, 0, -20], [0, 0, 0, 1]])
+    np.savez(tmp_path / "a.npz", **{kind: np.ones((2, 6, 5), complex if kind == "kspace" else float), "affine": affine})
+    data = open_scan(tmp_path / "a.npz").read() if kind == "kspace" else open_scan(tmp_path / "a.npz").read_slice(1)
+    assert data.spacing == (4, 1.5, 1)
+    np.testing.assert_allclose(data.affine[:3, 3], [90, 70, -20 if kind == "kspace" else -16])

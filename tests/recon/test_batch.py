@@ -2,20 +2,24 @@
 
 import csv
 import json
+import math
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from napari_lossguide.data.exports.registry import WRITERS, files_of
 from napari_lossguide.data.origin import Origin
 from napari_lossguide.data.phantoms import shepp_logan, simulate
 from napari_lossguide.data.raw.steps import USUAL
-from napari_lossguide.data.readers import read
+from napari_lossguide.data.readers import read, read_images
+from napari_lossguide.masks import MaskRecipe
 from napari_lossguide.recon.batch import Line, known, piece_recipe, plan, run_here, run_piece
 from napari_lossguide.recon.batch_summary import crossed, thumbnail, write_contact_sheet, write_summary
 from napari_lossguide.recon.drive import last_of
 from napari_lossguide.recon.engine import reconstruction
 from napari_lossguide.recon.recipe import Recipe
+from napari_lossguide.recon.recipe_file import read_recipe
 
 RECIPE = Recipe.for_method("cg-sense", steps=3)
 
@@ -65,6 +69,79 @@ def test_raw_data_steps_are_done_in_every_piece_and_make_other_pieces(stack, tmp
         assert file["maps"].shape[1] == 1
         again = last_of(reconstruction(read(stack, steps=steps).select(1), Recipe.from_json(str(file["recipe"]))))
         np.testing.assert_array_equal(again.image, file["image"])
+
+
+ENDINGS = [writer.suffixes[-1] for writer in WRITERS]
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_results_of_every_kind_hold_the_image_and_the_recipe(stack, tmp_path, ending):
+    plain = list(run_here(plan([stack], tmp_path / "plain", RECIPE)[0], RECIPE))
+    pieces, _ = plan([stack], tmp_path / "out", RECIPE, ending=ending)
+    assert not {piece.key for piece in pieces} & {
+        p.key for p in plan([stack], tmp_path / "out", RECIPE, ending=".x")[0]
+    }
+    lines = list(run_here(pieces, RECIPE))
+    for line, image in zip(lines, images_of(plain), strict=True):
+        assert line.output.endswith(f"slice_{line.slice:04d}{ending}")
+        loaded = read_images(line.output, variable="image" if ending == ".npz" else None)
+        np.testing.assert_array_equal(loaded.array, image)
+        assert loaded.spacing == (4, 1, 1)
+        assert read_recipe(line.output).seed == piece_recipe(RECIPE, pieces[line.slice]).seed
+    assert [known(piece) for piece in pieces] == lines
+    sheets = [write_contact_sheet(folder, done).read_bytes() for folder, done in ((tmp_path, plain), (tmp_path, lines))]
+    assert sheets[0] == sheets[1]
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_nothing_half_written_or_damaged_is_known(stack, tmp_path, ending):
+    (piece, *_), _ = plan([stack], tmp_path / "out", RECIPE, ending=ending)
+    line = run_piece(piece, RECIPE)
+    for file in files_of(line.output):
+        whole = file.read_bytes()
+        file.write_bytes(whole[: len(whole) * 9 // 10 if len(whole) > 1000 else 10])
+        assert known(piece) is None, file
+        file.unlink()
+        assert known(piece) is None, file
+        file.write_bytes(whole)
+        assert known(piece) == line
+    (other, *_), _ = plan([stack], tmp_path / "out", Recipe.for_method("cg-sense", steps=1), ending=ending)
+    assert known(other) is None
+
+
+def test_the_old_record_beside_new_numbers_is_not_known(stack, tmp_path):
+    (piece, *_), _ = plan([stack], tmp_path / "out", RECIPE, ending=".cfl")
+    line, (_, _, record) = run_piece(piece, RECIPE), files_of(piece.output)
+    old = record.read_bytes()
+    row = np.arange(24)[:, None] * np.ones(24, int)
+    half = MaskRecipe.drawn((row % 2 == 0) | (abs(row - 12) < 8))
+    recipe = Recipe.for_method("zero-filled", mask=half)
+    (other, *_), _ = plan([stack], tmp_path / "out", recipe, ending=".cfl")
+    assert run_piece(other, recipe).output == line.output and known(other) is not None
+    record.write_bytes(old)  # as a kill between two renames leaves it
+    assert known(piece) is None and known(other) is None
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_slice_that_fails_takes_the_result_of_other_data_away(stack, tmp_path, ending):
+    pieces, _ = plan([stack], tmp_path / "out", RECIPE, ending=ending)
+    run_piece(pieces[1], RECIPE)
+    kspace = read(stack).kspace.copy()
+    kspace[1] = 0
+    np.savez(stack, kspace=kspace)
+    pieces, _ = plan([stack], tmp_path / "out", RECIPE, ending=ending)
+    assert run_piece(pieces[1], RECIPE).status == "failed"
+    assert [file.name for file in (tmp_path / "out" / "stack").iterdir()] == ["slice_0001.failed.json"]
+
+
+def test_infinite_figures_of_merit_are_known_again(tmp_path, stack, monkeypatch):
+    monkeypatch.setattr(
+        "napari_lossguide.recon.metrics.evaluate", lambda *_: dict.fromkeys(("psnr", "ssim", "nmse"), math.inf)
+    )
+    np.savez(tmp_path / "a.npz", images=shepp_logan(24)[None])
+    (piece,), _ = plan([tmp_path / "a.npz"], tmp_path / "out", RECIPE, ending=".nii.gz")
+    line = run_piece(piece, RECIPE)
+    assert known(piece) == line and line.psnr == math.inf
 
 
 def test_seeds_differ_and_do_not_depend_on_the_company(stack, tmp_path):

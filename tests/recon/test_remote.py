@@ -7,8 +7,8 @@ import time
 
 import numpy as np
 import pytest
-from tests.dask_cluster import cluster, free_port, kill, lasting_cluster, started  # noqa: F401 (fixtures)
-from tests.test_cli import make_prior, tiny_prior  # noqa: F401 (a fixture)
+from dask_cluster import free_port, kill
+from shell import make_prior
 from tiny import collect, tiny_scan
 
 from napari_lossguide.recon.engine import reconstruction
@@ -35,7 +35,7 @@ def one_thread():
 
 
 @pytest.fixture
-def recipe(tiny_prior):  # noqa: F811
+def recipe(tiny_prior):
     def of(steps=6, method="prox-mean", **fields):
         return Recipe.for_method(method, steps=steps, prior=str(tiny_prior), **fields)
 
@@ -56,7 +56,7 @@ def same(a, b):
     assert {k: a.provenance[k] for k in keys} == {k: b.provenance[k] for k in keys}
 
 
-def test_steps_pictures_recording_and_result_are_those_of_this_machine(lasting_cluster, recipe):  # noqa: F811
+def test_steps_pictures_recording_and_result_are_those_of_this_machine(lasting_cluster, recipe):
     kdata, wanted = tiny_scan(coils=2, slices=2), recipe(samples=2)
     tapes = Tape(), Tape()
     notes: list[str] = []
@@ -86,7 +86,7 @@ def test_steps_pictures_recording_and_result_are_those_of_this_machine(lasting_c
     assert notes[0] == f"Connecting to {lasting_cluster.address}…" and any("on the worker" in note for note in notes)
 
 
-def test_knobs_turned_during_the_run_are_recorded_where_they_took_effect(lasting_cluster, recipe):  # noqa: F811
+def test_knobs_turned_during_the_run_are_recorded_where_they_took_effect(lasting_cluster, recipe):
     kdata, live = tiny_scan(), Live()
     steps = Remote(lasting_cluster.address).reconstruction(kdata, recipe(300), device="cpu", live=live)
     seen = []
@@ -108,7 +108,7 @@ def test_knobs_turned_during_the_run_are_recorded_where_they_took_effect(lasting
     same(result, again)
 
 
-def test_a_branch_plays_the_recording(lasting_cluster, recipe):  # noqa: F811
+def test_a_branch_plays_the_recording(lasting_cluster, recipe):
     kdata, tape = tiny_scan(), Tape()
     remote = Remote(lasting_cluster.address)
     _, parent = collect(remote.reconstruction(kdata, recipe(), device="cpu", tape=tape))
@@ -128,7 +128,7 @@ def _change(step, value):
     return Change(step=step, name=GAMMA, value=value)
 
 
-def test_a_recording_with_gradients(lasting_cluster, recipe):  # noqa: F811
+def test_a_recording_with_gradients(lasting_cluster, recipe):
     kdata, wanted = tiny_scan(), recipe(method="dps")
     tape = Tape()
     remote = Remote(lasting_cluster.address)
@@ -138,7 +138,7 @@ def test_a_recording_with_gradients(lasting_cluster, recipe):  # noqa: F811
     same(result, local(kdata, wanted)[1])
 
 
-def test_pause_holds_the_worker_and_resume_lets_it_go_on(lasting_cluster, recipe):  # noqa: F811
+def test_pause_holds_the_worker_and_resume_lets_it_go_on(lasting_cluster, recipe):
     live = Live()
     kdata, wanted = tiny_scan(), recipe(2000)
     steps = Remote(lasting_cluster.address).reconstruction(kdata, wanted, device="cpu", live=live)
@@ -161,7 +161,7 @@ def test_pause_holds_the_worker_and_resume_lets_it_go_on(lasting_cluster, recipe
 
 
 @pytest.mark.parametrize("paused", [False, True])
-def test_cancel(lasting_cluster, recipe, paused):  # noqa: F811
+def test_cancel(lasting_cluster, recipe, paused):
     live = Live()
     steps = Remote(lasting_cluster.address).reconstruction(tiny_scan(), recipe(3000), device="cpu", live=live)
     first = next(steps)
@@ -174,7 +174,7 @@ def test_cancel(lasting_cluster, recipe, paused):  # noqa: F811
     assert len(result.trace) == len(progress) + 1 and np.abs(result.image).max() > 0
 
 
-def test_a_generator_that_is_closed_frees_its_worker(lasting_cluster, recipe):  # noqa: F811
+def test_a_generator_that_is_closed_frees_its_worker(lasting_cluster, recipe):
     remote = Remote(lasting_cluster.address)
     for _ in range(2):  # more runs than there are workers
         for _ in range(2):
@@ -184,7 +184,7 @@ def test_a_generator_that_is_closed_frees_its_worker(lasting_cluster, recipe):  
     assert collect(remote.reconstruction(tiny_scan(), recipe(2), device="cpu"))[1].status == "done"
 
 
-def test_two_runs_at_the_same_time_are_on_two_workers(lasting_cluster, recipe):  # noqa: F811
+def test_two_runs_at_the_same_time_are_on_two_workers(lasting_cluster, recipe):
     notes: list[str] = []
     remote = Remote(lasting_cluster.address, notes.append)
     live = Live(), Live()
@@ -216,7 +216,7 @@ def test_two_runs_at_the_same_time_are_on_two_workers(lasting_cluster, recipe): 
     collect(runs[1])
 
 
-def test_who_waits_for_a_worker_can_cancel(lasting_cluster, recipe):  # noqa: F811
+def test_who_waits_for_a_worker_can_cancel(lasting_cluster, recipe):
     remote = Remote(lasting_cluster.address)
     runs = [remote.reconstruction(tiny_scan(), recipe(5000, samples=50, batch=1), device="cpu") for _ in range(2)]
     for run in runs:
@@ -229,7 +229,7 @@ def test_who_waits_for_a_worker_can_cancel(lasting_cluster, recipe):  # noqa: F8
         run.close()
 
 
-def test_what_the_worker_refuses_is_said_here(lasting_cluster, recipe, tmp_path):  # noqa: F811
+def test_what_the_worker_refuses_is_said_here(lasting_cluster, recipe, tmp_path):
     remote = Remote(lasting_cluster.address)
     with pytest.raises(InvalidInput, match=r"'nonsense' is not available.*On the worker at 'tcp://127"):
         collect(remote.reconstruction(tiny_scan(), recipe(), device="nonsense"))
@@ -245,7 +245,7 @@ def test_what_the_worker_refuses_is_said_here(lasting_cluster, recipe, tmp_path)
     assert (caught.value.step, caught.value.sigma) == (here.value.step, here.value.sigma)
 
 
-def test_methods_without_a_prior(lasting_cluster):  # noqa: F811
+def test_methods_without_a_prior(lasting_cluster):
     wanted, tape = Recipe.for_method("cg-sense"), Tape()
     progress, result = collect(
         Remote(lasting_cluster.address).reconstruction(tiny_scan(2), wanted, device="cpu", tape=tape)
@@ -254,7 +254,7 @@ def test_methods_without_a_prior(lasting_cluster):  # noqa: F811
     assert len(progress) == len(result.trace) and not tape.frames
 
 
-def test_a_picture_is_kept_for_one_step(lasting_cluster, recipe):  # noqa: F811
+def test_a_picture_is_kept_for_one_step(lasting_cluster, recipe):
     live = Live()
     steps = Remote(lasting_cluster.address).reconstruction(tiny_scan(), recipe(5000), device="cpu", live=live)
     first = next(steps)
@@ -267,7 +267,7 @@ def test_a_picture_is_kept_for_one_step(lasting_cluster, recipe):  # noqa: F811
     collect(steps)
 
 
-def test_no_client_is_the_default_one(lasting_cluster, recipe):  # noqa: F811
+def test_no_client_is_the_default_one(lasting_cluster, recipe):
     import dask.base
     from distributed import default_client
 
@@ -286,7 +286,7 @@ def test_nobody_answers(recipe):
         collect(Remote(address).reconstruction(tiny_scan(), recipe()))
 
 
-def test_a_worker_that_is_killed_ends_the_run_with_a_sentence(cluster, recipe):  # noqa: F811
+def test_a_worker_that_is_killed_ends_the_run_with_a_sentence(cluster, recipe):
     notes: list[str] = []
     remote = Remote(cluster.address, notes.append)
     steps = remote.reconstruction(tiny_scan(), recipe(5000, samples=50, batch=1), device="cpu")
@@ -299,7 +299,7 @@ def test_a_worker_that_is_killed_ends_the_run_with_a_sentence(cluster, recipe): 
     assert time.monotonic() - begun < 20  # long before Dask itself gives up
 
 
-def test_a_scheduler_that_is_killed_ends_the_run_with_a_sentence(cluster, recipe):  # noqa: F811
+def test_a_scheduler_that_is_killed_ends_the_run_with_a_sentence(cluster, recipe):
     steps = Remote(cluster.address).reconstruction(tiny_scan(), recipe(5000, samples=50, batch=1), device="cpu")
     next(steps)
     kill(cluster.scheduler)

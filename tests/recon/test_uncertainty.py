@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from napari_lossguide.data.fourier import fft2c, ifft2c, mirrored
+from napari_lossguide.recon.measured_share import measured_share
 from napari_lossguide.recon.recalibration import Calibration, Conditions, calibrate
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.recon.uncertainty import (
     coverage,
     foreground,
-    measured_share,
     quantiles,
     spread,
     spread_note,

@@ -12,6 +12,9 @@ from napari.components import ViewerModel
 from napari.layers import Layer
 
 from napari_lossguide.data import samples
+from napari_lossguide.data.exports.base import Export
+from napari_lossguide.data.exports.registry import export
+from napari_lossguide.data.file_names import stem
 from napari_lossguide.data.formats.registry import FORMATS
 from napari_lossguide.data.kdata import KData
 from napari_lossguide.data.phantoms import shepp_logan, simulate
@@ -250,3 +253,18 @@ def test_raw_data_of_ismrmrd_open_though_they_are_called_h5(tmp_path):
     kspace, image = open_layers(str(path))
     assert kspace.metadata["lossguide"]["kdata"].kspace.shape == (1, 2, 6, 8)
     assert tuple(image.scale[-2:]) == (1.5, 2)
+
+
+@pytest.mark.parametrize("ending", [".npz", ".nii.gz", ".ome.tif"])
+def test_slices_that_failed_are_shown_as_missing(tmp_path, monkeypatch, ending):
+    said = []
+    monkeypatch.setattr("napari_lossguide.widgets.io.show_info", said.append)
+    images = np.stack([shepp_logan(16)] * 3).astype(np.complex64)
+    images[[0, 2]] = np.nan
+    path = str(export(tmp_path / f"a{ending}", Export(images)))
+    ((shown, attributes, _),) = io.get_reader(path)(path)
+    np.testing.assert_allclose(shown[1], np.abs(images[1]), rtol=1e-6)
+    assert np.isnan(shown[[0, 2]]).all()
+    low, high = attributes["contrast_limits"]
+    assert low == 0 and 0.5 < high <= np.abs(images[1]).max()
+    assert said == [f"{stem(path)}: slices 0 and 2 are missing (NaN); such slices failed when the file was made."]

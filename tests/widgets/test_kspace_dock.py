@@ -334,3 +334,19 @@ def test_phase_is_cyclic_and_missing_where_nothing_was_acquired(dock, viewer, sc
     assert layer.colormap.name == "twilight_shifted"
     assert np.isnan(layer.data[:, ::2]).all()
     np.testing.assert_allclose(layer.data[:, 1::2], np.angle(scan.kspace[0, 0][:, 1::2]), atol=1e-6)
+
+
+def test_slices_that_failed_stay_missing_in_kspace(dock, viewer):
+    images = np.stack([shepp_logan(32)] * 3).astype(np.float32)
+    images[1] = np.nan
+    viewer.add_image(images, name="brain", contrast_limits=(0, 1))
+    dock.slices.setCurrentIndex(1)
+    dock.simulation.set_values({"noise": "snr"})
+    dock.transform_button.click()
+    assert "Slice 1 is missing (NaN)." in dock.view.summary.sentence
+    kdata = dock.kdata
+    assert kdata.missing == (1,) and np.isfinite(kdata.kspace[[0, 2]]).all() and kdata.noise_std > 0
+    dock.slices.setCurrentIndex(0)
+    viewer.dims.set_point(0, 1)
+    dock.transform_button.click()
+    assert "is NaN everywhere: it is missing" in dock.status.sentence

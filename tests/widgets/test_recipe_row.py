@@ -145,6 +145,25 @@ def test_a_result_opened_from_its_file_leads_to_its_run_too(qtbot, dock, viewer,
     assert rows["Seconds"] and rows["Method"].endswith("[cg-sense]")
 
 
+@pytest.mark.parametrize("ending", [".npz", ".nii.gz", ".cfl", ".h5", ".ome.tif"])
+def test_what_was_saved_of_a_result_gives_its_recipe_and_its_provenance_again(
+    qtbot, dock, viewer, tmp_path, monkeypatch, ending
+):
+    dock.settings.form.set_value("guidance.iterations", 3)
+    run(qtbot, dock)
+    layer, target = result_layer(viewer), str(tmp_path / f"out{ending}")
+    write_result(target, layer.data, {"metadata": layer.metadata, "name": layer.name})
+    dock.settings.form.set_value("guidance.iterations", 9)
+    asked(monkeypatch, target, "getOpenFileName")
+    choose(dock, "Load recipe")
+    assert dock.status.sentence == f"Loaded {target}."
+    assert dock.settings.recipe().guidance["iterations"] == 3
+    monkeypatch.setattr("napari_lossguide.widgets.io.ask_entry", lambda path: None)
+    image = get_reader(target)(target)[-1]
+    rows = table(dock, viewer.add_image(image[0], **image[1]))
+    assert rows["SHA-256 of the image"] == views.result_of(layer).provenance["image_sha256"]
+
+
 def test_the_button_fits_a_narrow_dock(qtbot, dock):
     row = dock.findChildren(RecipeRow)[0]
     assert row.minimumSizeHint().width() <= 300

@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
+from dask_cluster import free_port, kill
 from napari.components import ViewerModel
-from tests.dask_cluster import cluster, free_port, kill, lasting_cluster  # noqa: F401 (fixtures)
-from tests.test_cli import tiny_prior  # noqa: F401 (a fixture)
 from tiny import tiny_scan
 
 from napari_lossguide.recon.engine import reconstruct
@@ -19,7 +18,7 @@ KDATA = tiny_scan()
 
 
 @pytest.fixture
-def dock(qtbot, monkeypatch, tiny_prior):  # noqa: F811
+def dock(qtbot, monkeypatch, tiny_prior):
     monkeypatch.setattr("napari_lossguide.widgets.prior_choice.PriorChoice.value", lambda self: str(tiny_prior))
     viewer = ViewerModel()
     layers.add_kspace(viewer, KDATA)
@@ -60,7 +59,7 @@ def settled(qtbot, dock):
     return before
 
 
-def test_preview_knobs_pause_timeline_and_result(qtbot, dock, lasting_cluster):  # noqa: F811
+def test_preview_knobs_pause_timeline_and_result(qtbot, dock, lasting_cluster):
     import torch
 
     assert send_to(qtbot, dock, lasting_cluster.address) == "2 workers with 2 threads and no GPU, 2 of them free"
@@ -90,7 +89,7 @@ def test_preview_knobs_pause_timeline_and_result(qtbot, dock, lasting_cluster): 
     np.testing.assert_array_equal(dock._history.tape.image(400, state=False), np.abs(expected.image[0]))
 
 
-def test_cancel(qtbot, dock, lasting_cluster):  # noqa: F811
+def test_cancel(qtbot, dock, lasting_cluster):
     send_to(qtbot, dock, lasting_cluster.address)
     set_steps(dock, 5000)
     dock.panel.button.click()
@@ -101,7 +100,7 @@ def test_cancel(qtbot, dock, lasting_cluster):  # noqa: F811
     assert dock.status.sentence.startswith("Cancelled after step")
 
 
-def test_a_worker_that_dies_is_said_and_the_dock_stays_usable(qtbot, dock, cluster):  # noqa: F811
+def test_a_worker_that_dies_is_said_and_the_dock_stays_usable(qtbot, dock, cluster):
     send_to(qtbot, dock, cluster.address)
     set_steps(dock, 5000)
     dock.panel.button.click()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from napari_lossguide.cli.reading import reading
 from napari_lossguide.cli.recon import read_recipe
+from napari_lossguide.data.exports.registry import endings
 from napari_lossguide.data.writers import remove_parts
 from napari_lossguide.types import BatchFailed, InvalidInput
 
@@ -21,12 +22,12 @@ if TYPE_CHECKING:
 
 def batch(args: argparse.Namespace) -> None:
     """Reconstruct what is not done yet, write summary and contact sheet, and say how it went."""
-    from napari_lossguide.recon.batch import forget_failure, known, pinned, plan
+    from napari_lossguide.recon.batch import forget_failure, known, plan
 
     folder = output_folder(args.output)
-    recipe = pinned(read_recipe(args.recipe))
+    recipe = pinned_recipe(args)
     with alone_in(folder):
-        pieces, lines = plan(args.files, folder, recipe, **reading(args))
+        pieces, lines = plan(args.files, folder, recipe, **reading(args), ending=args.format)
         if not args.scheduler:  # whose workers may outlive a batch and be writing still
             remove_parts(folder)
         done: dict[tuple[str, int | None], Line] = {}
@@ -44,6 +45,41 @@ def batch(args: argparse.Namespace) -> None:
             run_left(args, left, len(pieces), recipe, done)
         finally:
             finish(folder, [*lines, *(done[place] for place in places if place in done)], len(left), args.sheet)
+
+
+def pinned_recipe(args: argparse.Namespace) -> Recipe:
+    """The recipe with the checksum of its prior: of the one here, or else of the one that a worker has."""
+    from napari_lossguide.recon import cluster
+    from napari_lossguide.recon.batch import pinned
+
+    recipe = read_recipe(args.recipe)
+    try:
+        return pinned(recipe)
+    except InvalidInput:
+        if not args.scheduler:
+            raise
+    with cluster.connected(args.scheduler) as client:
+        return cluster.pinned_there(client, recipe)
+
+
+def add_format(p: argparse.ArgumentParser) -> None:
+    """The option for the kind of file."""
+    p.add_argument(
+        "--format",
+        type=parse_ending,
+        default=".npz",
+        metavar="ENDING",
+        help="of the results: .npz, everything that a run gives (the default), or the image for other programs: "
+        + ", ".join(ending for ending in endings() if ending != ".npz"),
+    )
+
+
+def parse_ending(text: str) -> str:
+    """One that a writer has, with its dot."""
+    ending = f".{text.lower().removeprefix('.')}"
+    if ending not in endings():
+        raise argparse.ArgumentTypeError(f"no writer has the ending '{text}'; accepted are {', '.join(endings())}")
+    return ending
 
 
 def run_left(

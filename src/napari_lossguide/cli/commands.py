@@ -6,6 +6,7 @@ import argparse
 import json
 import math
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,7 @@ def metrics(args: argparse.Namespace) -> None:
 
 def info(args: argparse.Namespace) -> None:
     """Print what a file holds."""
-    facts = result_facts(args.file) or sample_facts(args.file) or kspace_facts(args)
+    facts = result_facts(args.file) or sample_facts(args.file) or image_facts(args.file) or kspace_facts(args)
     if args.json:
         print(to_json(facts))
         return
@@ -97,9 +98,41 @@ def result_facts(name: str) -> dict[str, Any] | None:
         "samples": stored["samples"],
         "acceleration": acquired.size / acquired.sum(),
         "acquired": pattern(acquired),
-        **{k: v for k, v in stored["facts"].items() if k != "simulated"},
+        **shown(stored["facts"]),
         "recipe": recipe,
     }
+
+
+def image_facts(name: str) -> dict[str, Any] | None:
+    """Facts about images that were written with the record of how they were made; None if the file has none."""
+    from napari_lossguide.data.formats.registry import record_text
+    from napari_lossguide.data.readers import read_images
+
+    text = record_text(name)
+    held = {} if text is None else json.loads(text)
+    if "spacing_mm" not in held:
+        return None
+    images = read_images(name).array
+    facts = held.get("facts", {})
+    return {
+        "file": name,
+        "kind": "image, simulation" if facts.get("simulated") else "image",
+        "name": held["name"],
+        "slices": len(images),
+        "shape": list(images.shape[1:]),
+        "image": "complex" if np.iscomplexobj(images) else "real",
+        "spacing_mm": held["spacing_mm"],
+        **shown(facts),
+        "recipe": held.get("recipe"),
+    }
+
+
+def shown(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Facts of a run without those that stand elsewhere, or are for `lossguide batch` alone."""
+    out = {name: value for name, value in facts.items() if name != "simulated"}
+    if isinstance(out.get("provenance"), dict):
+        out["provenance"] = {name: value for name, value in out["provenance"].items() if name != "batch"}
+    return out
 
 
 def pattern(acquired: np.ndarray) -> dict[str, Any]:

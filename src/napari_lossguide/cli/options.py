@@ -6,7 +6,7 @@ import argparse
 from typing import Any, NoReturn
 
 from napari_lossguide import __version__
-from napari_lossguide.cli.batch import batch
+from napari_lossguide.cli.batch import add_format, batch
 from napari_lossguide.cli.commands import demo, info, mask, metrics, priors
 from napari_lossguide.cli.methods import methods
 from napari_lossguide.cli.priors import check, join
@@ -122,6 +122,7 @@ def add_batch(commands: Any) -> None:
         "-o", "--output", required=True, metavar="FOLDER", help="for results, summary.csv and a contact sheet"
     )
     add_reading(p)
+    add_format(p)
     p.add_argument("--retry-failed", action="store_true", help="try again what failed before")
     p.add_argument("--no-sheet", dest="sheet", action="store_false", help="no picture of all images")
     p.add_argument("--device", choices=DEVICES, default="auto")

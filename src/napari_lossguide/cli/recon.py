@@ -9,7 +9,7 @@ from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_lossguide.cli.files import image_file, output_file, read_maps, read_result
+from napari_lossguide.cli.files import image_file, output_file, read_maps
 from napari_lossguide.cli.progress import run_to_the_end
 from napari_lossguide.cli.reading import reading
 from napari_lossguide.data.writers import write_text
@@ -76,11 +76,10 @@ def field_options(args: argparse.Namespace, shape: tuple[int, int]) -> dict[str,
 
 
 def read_recipe(path: str) -> Recipe:
-    """A recipe from its JSON file or from a result."""
-    from napari_lossguide.recon.recipe import Recipe
+    """A recipe from its JSON file, or from any file that carries one."""
+    from napari_lossguide.recon import recipe_file
 
-    stored = read_result(path)
-    return Recipe.from_json(stored["recipe"] if stored else Path(path).expanduser())
+    return recipe_file.read_recipe(Path(path))
 
 
 def recon_mask(

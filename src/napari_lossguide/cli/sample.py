@@ -42,6 +42,7 @@ def asked_recipe(args: argparse.Namespace) -> Recipe:
     """The recipe file, if any, with the options on top of it."""
     from napari_lossguide.recon.methods import PARTS
     from napari_lossguide.recon.recipe import Recipe
+    from napari_lossguide.recon.recipe_file import read_recipe
     from napari_lossguide.recon.samples import sample_recipe
 
     options: dict[str, Any] = {"prior": args.prior, "shape": args.shape, "samples": args.count, "seed": args.seed}
@@ -49,8 +50,7 @@ def asked_recipe(args: argparse.Namespace) -> Recipe:
     given = {k: v for k, v in options.items() if v is not None} | dict(args.settings)
     if not args.recipe:
         return sample_recipe(steps=args.steps, settings=given)
-    stored = stored_recipe(args.recipe)
-    base = Recipe.from_json(stored if stored else Path(args.recipe).expanduser())
+    base = read_recipe(Path(args.recipe))
     settings = {f"{part}.{k}": v for part in PARTS for k, v in getattr(base, part).items()}
     fields = {name: getattr(base, name) for name in Recipe.model_fields if name not in (*PARTS, "version", "method")}
     if "prior" in given:

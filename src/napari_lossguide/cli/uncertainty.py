@@ -16,9 +16,10 @@ from napari_lossguide.types import InvalidInput
 if TYPE_CHECKING:
     import numpy as np
 
+    from napari_lossguide.recon.measured_share import MeasuredShare
     from napari_lossguide.recon.recalibration import Calibration, Conditions
     from napari_lossguide.recon.recipe import Recipe
-    from napari_lossguide.recon.uncertainty import Coverage, MeasuredShare, Spread
+    from napari_lossguide.recon.uncertainty import Coverage, Spread
 
 
 class Drawn(NamedTuple):
@@ -157,9 +158,10 @@ def read_drawn(name: str) -> Drawn:
 
     import numpy as np
 
+    from napari_lossguide.recon.measured_share import measured_share
     from napari_lossguide.recon.recalibration import Conditions
     from napari_lossguide.recon.recipe import Recipe
-    from napari_lossguide.recon.uncertainty import attainable, measured_share, spread
+    from napari_lossguide.recon.uncertainty import attainable, spread
 
     path = Path(name).expanduser()
     if not path.is_file() or not zipfile.is_zipfile(path):

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from napari_lossguide.data.fourier import ifft2c, rss
-from napari_lossguide.data.orientation import position_of
+from napari_lossguide.data.missing import check_slices, missing_slices
+from napari_lossguide.data.orientation import affine_from, position_of
 from napari_lossguide.data.origin import Origin
 from napari_lossguide.data.slice_wise import SliceWise
 from napari_lossguide.types import InvalidInput
@@ -20,8 +21,8 @@ class KData:
 
     Attributes
     ----------
-    kspace : complex64 (slice, coil, ny, nx), centred; set to zero where not acquired. It may be a `SliceWise`, whose
-        slices are checked as they are read; so may `reference` and `maps`.
+    kspace : complex64 (slice, coil, ny, nx), centred; set to zero where not acquired; NaN in slices that are missing.
+        It may be a `SliceWise`, whose slices are checked as they are read; so may `reference` and `maps`.
     acquired : bool (ny, nx), the same for every slice and coil.
     spacing : (slice, y, x) in mm.
     name : what layers and messages call it.
@@ -39,7 +40,7 @@ class KData:
     Raises
     ------
     InvalidInput
-        If an array has the wrong type or shape, or holds NaN or infinity.
+        If an array has the wrong type or shape, or holds NaN or infinity in a slice that is not NaN as a whole.
     """
 
     kspace: np.ndarray | SliceWise
@@ -57,7 +58,7 @@ class KData:
     origin: Origin | None = None
 
     def __post_init__(self) -> None:
-        kspace = _as_complex64(self.kspace, f"The k-space of {self.name}")
+        kspace = _as_complex64(self.kspace, f"The k-space of {self.name}", slices=True)
         if kspace.ndim != 4 or 0 in kspace.shape:
             raise InvalidInput(
                 f"The k-space of {self.name} has shape {kspace.shape}; accepted are (ny, nx), (coil, ny, nx) and "
@@ -87,8 +88,7 @@ class KData:
         if isinstance(reference, SliceWise):
             return reference
         reference = reference.astype(np.complex64 if np.iscomplexobj(reference) else np.float32, copy=False)
-        if not np.isfinite(reference).all():
-            raise InvalidInput(f"The reference of {self.name} holds NaN or infinity; every value must be finite.")
+        check_slices(reference, f"The reference of {self.name}")
         return reference
 
     def _checked_affine(self) -> np.ndarray | None:
@@ -135,14 +135,15 @@ class KData:
             As `KData`, and if every acquired value is zero.
         """
         name = str(fields.get("name", "kspace"))
-        kspace = _as_complex64(kspace, f"The k-space of {name}")
-        if kspace.ndim in (2, 3):
-            kspace = kspace[(None,) * (4 - kspace.ndim)]
-        if not kspace.any():
+        if np.ndim(kspace) in (2, 3):
+            kspace = np.asarray(kspace)[(None,) * (4 - np.ndim(kspace))]
+        kspace = _as_complex64(kspace, f"The k-space of {name}", slices=True)
+        known = np.delete(kspace, missing_slices(kspace), axis=0) if kspace.ndim == 4 else kspace
+        if not known.any():
             raise InvalidInput(f"The k-space of {name} is zero everywhere; there is nothing to reconstruct.")
-        acquired = np.asarray(kspace.any(axis=tuple(range(kspace.ndim - 2)))) if mask is None else mask
+        acquired = np.asarray(known.any(axis=tuple(range(kspace.ndim - 2)))) if mask is None else mask
         result = cls(kspace, acquired, **fields)
-        if not np.any(result.kspace):
+        if not known[..., result.acquired].any():
             raise InvalidInput(f"The k-space of {name} is zero at every point of the mask; is it another scan's mask?")
         return result
 
@@ -150,6 +151,13 @@ class KData:
     def n_slices(self) -> int:
         """Number of slices."""
         return int(self.kspace.shape[0])
+
+    @property
+    def missing(self) -> tuple[int, ...]:
+        """Slices of which nothing is known: their k-space is NaN. Of lazy data nobody knows before they are read."""
+        if self.lazy:
+            return ()
+        return tuple(int(index) for index in np.flatnonzero(np.isnan(self.kspace[:, 0, 0, 0])))
 
     @property
     def n_coils(self) -> int:
@@ -236,15 +244,11 @@ class KData:
         if not 0 <= slice_index < self.n_slices:
             raise InvalidInput(f"Slice {slice_index} is not in {self.name}; it has slices 0 to {self.n_slices - 1}.")
         one = slice(slice_index, slice_index + 1)
-        affine = self.affine
-        if affine is not None:
-            affine = affine.copy()
-            affine[:3, 3] += slice_index * affine[:3, 0]
         along, y, x = self.corner
         return replace(
             self,
             kspace=self.kspace[one],
-            affine=affine,
+            affine=None if self.affine is None else affine_from(self.affine, slice_index),
             corner=(along + slice_index * self.spacing[0], y, x),
             origin=None if self.origin is None else self.origin.select(slice_index),
             reference=None if self.reference is None else self.reference[one],
@@ -292,7 +296,7 @@ def _only(kspace: SliceWise, acquired: np.ndarray) -> SliceWise:
     return kspace if acquired.all() else kspace.each(kept)
 
 
-def _as_complex64(array: Any, what: str, *, real_too: bool = False) -> Any:
+def _as_complex64(array: Any, what: str, *, real_too: bool = False, slices: bool = False) -> Any:
     if isinstance(array, SliceWise) and array.dtype == np.complex64:
         return array
     array = np.asarray(array)
@@ -301,12 +305,14 @@ def _as_complex64(array: Any, what: str, *, real_too: bool = False) -> Any:
             f"{what} has real values ({array.dtype}), which looks like an image; k-space is complex "
             "(an image can be simulated: give it as `images`)."
         )
-    if not np.isfinite(array).all():
+    if slices and array.ndim == 4:
+        check_slices(array, what)
+    elif not np.isfinite(array).all():
         raise InvalidInput(f"{what} holds NaN or infinity; every value must be finite.")
     with np.errstate(over="ignore"):
         single = array.astype(np.complex64, copy=False)
-    if single is not array and not np.isfinite(single).all():
-        raise InvalidInput(f"{what} reaches {np.abs(array).max():.3g}, which is more than complex64 can hold.")
+    if single is not array and np.isinf(single).any():
+        raise InvalidInput(f"{what} reaches {np.nanmax(np.abs(array)):.3g}, which is more than complex64 can hold.")
     return single
 
 

@@ -20,6 +20,19 @@ def directions(affine: np.ndarray) -> np.ndarray:
     return out
 
 
+def spacing_of(affine: np.ndarray) -> tuple[float, float, float]:
+    """Lengths in mm of the steps along (slice, y, x)."""
+    along_slice, y, x = (float(mm) for mm in np.linalg.norm(affine[:3, :3], axis=0))
+    return along_slice, y, x
+
+
+def affine_from(affine: np.ndarray, index: int) -> np.ndarray:
+    """That of a stack whose first slice is another one."""
+    out: np.ndarray = affine.copy()
+    out[:3, 3] += index * affine[:3, 0]
+    return out
+
+
 def position_of(affine: np.ndarray) -> tuple[float, float, float]:
     """Where the first pixel lies, in mm along the scan's own (slice, y, x); see `KData.position`."""
     along_slice, y, x = (float(mm) for mm in directions(affine).T @ affine[:3, 3])

@@ -8,6 +8,7 @@ import numpy as np
 
 from napari_lossguide.data.fourier import fft2c
 from napari_lossguide.data.kdata import KData
+from napari_lossguide.data.missing import check_slices
 from napari_lossguide.types import InvalidInput
 
 # L. A. Shepp and B. F. Logan, IEEE Trans. Nucl. Sci. 21 (1974): centre x, y, half axes, rotation in degrees; with the
@@ -133,6 +134,7 @@ def simulate(
     -------
     KData
         With `reference` (the image, phase included) and `maps`; `real` if the image is real, has one coil and no phase.
+        Slices that are missing (NaN) stay so.
 
     Raises
     ------
@@ -177,9 +179,8 @@ def _image_stack(images: np.ndarray, phase: np.ndarray | None, name: str) -> np.
         )
     stack = images.reshape(-1, *images.shape[-2:])
     stack = stack.astype(np.complex64 if np.iscomplexobj(images) else np.float32)
-    if not np.isfinite(stack).all():
-        raise InvalidInput(f"The image {name} holds NaN or infinity; every value must be finite.")
-    if not stack.any():
+    missing = check_slices(stack, f"The image {name}")
+    if not np.delete(stack, missing, axis=0).any():
         raise InvalidInput(f"The image {name} is zero everywhere; there is nothing to simulate.")
     if phase is None:
         return stack

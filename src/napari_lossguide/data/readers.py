@@ -17,6 +17,8 @@ from napari_lossguide.data.formats.base import ArrayFormat, Entry, Format, Loade
 from napari_lossguide.data.formats.fastmri import REFERENCES
 from napari_lossguide.data.formats.registry import format_of
 from napari_lossguide.data.kdata import KData, as_mask
+from napari_lossguide.data.missing import check_slices, missing_words
+from napari_lossguide.data.orientation import affine_from
 from napari_lossguide.data.origin import Origin
 from napari_lossguide.data.phantoms import simulate
 from napari_lossguide.data.raw.coil_compression import compress_coils
@@ -104,9 +106,7 @@ class Scan:
                 return None
             return SliceWise(lambda index: getattr(one(index), name)[0], (self.n_slices, *like.shape[1:]), like.dtype)
 
-        affine = middle.affine
-        if affine is not None:
-            affine = affine @ _shift(-(self.n_slices // 2))
+        affine = None if middle.affine is None else affine_from(middle.affine, -(self.n_slices // 2))
         arrays: dict[str, Any] = {name: stack(name) for name in ("kspace", "reference", "maps")}
         return replace(middle, **arrays, affine=affine, origin=self.origin)
 
@@ -121,11 +121,12 @@ class Scan:
                 loaded, notes = self.form.load_raw(self.path, self.entry, slices, self.steps), self.steps.left_out()
             else:
                 loaded, notes = self.form.load(self.path, self.entry, slices), []
-        if loaded.affine is not None and slices.start:
+        if loaded.affine is not None and loaded.affine.shape == (4, 4) and slices.start:
             # Formats give the affine of all slices.
-            loaded = replace(loaded, affine=loaded.affine @ _shift(slices.start))
+            loaded = replace(loaded, affine=affine_from(loaded.affine.astype(np.float64), slices.start))
         kdata = _kdata(loaded, self.path, self.real, acquired)
-        kdata = replace(kdata, source="; ".join([kdata.source, *notes]))
+        notes = [*notes, missing_words(tuple(index + (slices.start or 0) for index in kdata.missing))]
+        kdata = replace(kdata, source="; ".join(filter(None, [kdata.source, *notes])))
         if self.steps.coils is not None:
             kdata = compress_coils(kdata, self.steps.coils, self.steps.compression)
         return kdata
@@ -154,13 +155,6 @@ def open_scan(
         if origin is None:
             origin = _origin(form, where, name, real=real, variable=variable, steps=steps.changed())
     return Scan(where, form, name, real, shapes.get(name, (1,)), origin, steps)
-
-
-def _shift(slices: int) -> np.ndarray:
-    """What an affine is multiplied by so that it begins so many slices later."""
-    out = np.eye(4)
-    out[0, 3] = slices
-    return out
 
 
 def entries(path: str | os.PathLike[str]) -> tuple[Entry, ...]:
@@ -289,7 +283,7 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
     Returns
     -------
     complex64 or float32 (slice, ny, nx)
-        uint8 is divided by 255.
+        uint8 is divided by 255. Slices that are missing are NaN; see `data.missing`.
 
     Raises
     ------
@@ -306,9 +300,9 @@ def _checked_images(image: np.ndarray, path: str | os.PathLike[str]) -> np.ndarr
             "accepted are numbers of shape (ny, nx) or (slice, ny, nx)."
         )
     image = _unit_range(image).astype(np.complex64 if np.iscomplexobj(image) else np.float32, copy=False)
-    if not np.isfinite(image).all():
-        raise InvalidInput(f"The image in {path} holds NaN or infinity; every value must be finite.")
-    return image.reshape(-1, *image.shape[-2:])
+    image = image.reshape(-1, *image.shape[-2:])
+    check_slices(image, f"The image in {path}")
+    return image
 
 
 def read_images(path: str | os.PathLike[str], *, variable: str | None = None) -> Loaded:
@@ -322,12 +316,12 @@ def read_images(path: str | os.PathLike[str], *, variable: str | None = None) ->
     Returns
     -------
     Loaded
-        Its array is complex64 or float32 (slice, ny, nx); uint8 is divided by 255.
+        Its array is complex64 or float32 (slice, ny, nx); uint8 is divided by 255. Slices that are missing are NaN.
 
     Raises
     ------
     InvalidInput
-        If the file cannot be read, or what was chosen is k-space or holds values that are not finite.
+        If the file cannot be read, or what was chosen is k-space or holds other values that are not finite.
     """
     form = format_of(path)
     with opening(path):

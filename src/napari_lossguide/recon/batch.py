@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,11 +16,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from napari_lossguide.data.exports.registry import ending_of, files_of
 from napari_lossguide.data.file_names import safe_name, stem
+from napari_lossguide.data.formats.registry import record_text
 from napari_lossguide.data.origin import Origin
 from napari_lossguide.data.raw.steps import USUAL
-from napari_lossguide.data.readers import Scan, Steps, open_scan
-from napari_lossguide.data.writers import write_npz, write_text
+from napari_lossguide.data.readers import Scan, Steps, open_scan, read_image
+from napari_lossguide.data.writers import write_text
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.types import Denoiser, InvalidInput
 
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from napari_lossguide.recon.result import Result
 
 FAILED = ".failed.json"
+KEPT = "batch"
+"""Where the provenance of a result says which piece of a batch it is, and what its line was."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class Piece:
     ----------
     path : of the file, absolute.
     slice : from 0.
-    output : the result, an .npz file.
+    output : the result; its ending says which kind of file.
     key : hash of everything that the result follows from; a result with another key is not this piece's.
     origin : of the file, with its checksum and how to read it.
     stamp : of the file; see `data.readers.Scan.stamp`.
@@ -91,11 +94,13 @@ def plan(
     real: bool = False,
     variable: str | None = None,
     steps: Steps = USUAL,
+    ending: str = ".npz",
 ) -> tuple[list[Piece], list[Line]]:
     """The pieces of work, in the order of the files, and a line for each file that cannot be read.
 
-    `real`, `variable` and `steps` are as of `data.readers.read`, for all files. Files of the same name have folders
-    that end in a hash of their paths.
+    `real`, `variable` and `steps` are as of `data.readers.read`, for all files; `ending` is one of
+    `data.exports.registry` and chooses the kind of the results. Files of the same name have folders that end in a hash
+    of their paths.
     """
     scans: list[Scan] = []
     lines: list[Line] = []
@@ -110,8 +115,8 @@ def plan(
         alone = [other.lower() for other in names].count(name.lower()) == 1
         own, stamp = name if alone else f"{name}-{_hash(str(scan.path))[:8]}", scan.stamp()
         for index in range(scan.n_slices):
-            facts = [recipe.to_json(), scan.origin.sha256, index, dict(scan.origin.parameters)]
-            output = str(folder / own / f"slice_{index:04d}.npz")
+            facts = [recipe.to_json(), scan.origin.sha256, index, dict(scan.origin.parameters), ending]
+            output = str(folder / own / f"slice_{index:04d}{ending}")
             key = _hash(json.dumps(facts, sort_keys=True))
             pieces.append(Piece(str(scan.path), index, output, key, scan.origin, stamp))
     return pieces, lines
@@ -150,18 +155,22 @@ def piece_recipe(recipe: Recipe, piece: Piece) -> Recipe:
 
 def known(piece: Piece) -> Line | None:
     """What the folder says of a piece: its line if it was done, or failed, with the same data and recipe."""
-    output, note = Path(piece.output), _note(piece)
+    note = _note(piece)
     try:
-        if output.is_file():
-            with np.load(output, allow_pickle=False) as file:
-                held = json.loads(str(file["batch"]))
+        if _is_there(piece):
+            held = json.loads(json.loads(record_text(piece.output) or "{}")["facts"]["provenance"][KEPT])
+            read_image(piece.output)  # it is whole
         elif note.is_file():
             held = json.loads(note.read_text(encoding="utf-8"))
         else:
             return None
         return Line(**held["line"]) if held["key"] == piece.key else None
-    except (OSError, ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile):
+    except (InvalidInput, OSError, ValueError, KeyError, TypeError):
         return None  # not written by a batch, or damaged since: done again
+
+
+def _is_there(piece: Piece) -> bool:
+    return all(file.is_file() for file in files_of(piece.output))
 
 
 def forget_failure(piece: Piece) -> None:
@@ -170,7 +179,7 @@ def forget_failure(piece: Piece) -> None:
 
 
 def _note(piece: Piece) -> Path:
-    return Path(piece.output).with_suffix(FAILED)
+    return Path(piece.output.removesuffix(ending_of(piece.output)) + FAILED)
 
 
 def read_piece(piece: Piece) -> KData:
@@ -215,11 +224,14 @@ def run_piece(piece: Piece, recipe: Recipe, device: str = "auto", denoiser: Deno
             raise
         line = Line(piece.path, piece.slice, "failed", why)
         write_text(_note(piece), json.dumps({"key": piece.key, "line": asdict(line)}, indent=1))
-        Path(piece.output).unlink(missing_ok=True)  # of other data or of another recipe
+        for file in files_of(piece.output):  # of other data or of another recipe
+            file.unlink(missing_ok=True)
         return line
     line = _line(piece, kdata, result)
+    # A text in the text: writers turn what is not finite into null, but a figure of merit may be infinite.
     kept = json.dumps({"key": piece.key, "line": asdict(line)})
-    write_npz(piece.output, result.arrays() | {"batch": kept})
+    told = replace(result, provenance={**result.provenance, KEPT: kept})
+    told.save(piece.output, f"{stem(piece.path)} slice {piece.slice}")
     forget_failure(piece)
     return line
 

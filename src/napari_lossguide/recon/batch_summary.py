@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_lossguide.data.montage import montage, write_png
+from napari_lossguide.data.readers import read_image
 from napari_lossguide.data.writers import write_text
 from napari_lossguide.recon.batch import Line, relative
 
@@ -82,7 +83,6 @@ def write_contact_sheet(folder: Path, lines: Sequence[Line]) -> Path | None:
         if not line.output:
             pictures.append(crossed())
             continue
-        with np.load(line.output, allow_pickle=False) as file:
-            pictures.append(thumbnail(np.abs(file["image"][0])))
+        pictures.append(thumbnail(np.abs(read_image(line.output)[0])))
     write_png(folder / SHEET, montage(np.stack(pictures), gap=GAP), (0.0, 1.0))
     return folder / SHEET

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from napari_lossguide.recon.batch import Line, Piece, run_piece
+from napari_lossguide.recon.batch import Line, Piece, pinned, run_piece
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.types import Denoiser, InvalidInput
 
@@ -51,6 +51,21 @@ def run_on(client: Client, pieces: Sequence[Piece], recipe: Recipe, device: str 
             yield _line(future, piece)
     finally:
         client.cancel(list(futures))
+
+
+def pinned_there(client: Client, recipe: Recipe) -> Recipe:
+    """The recipe with the checksum of its prior as a worker has it, where it is not on this machine.
+
+    Raises
+    ------
+    InvalidInput
+        If the worker that was asked does not have it either.
+    """
+    return Recipe.from_json(client.submit(_pinned, recipe.to_json(), pure=False).result())
+
+
+def _pinned(recipe: str) -> str:
+    return pinned(Recipe.from_json(recipe)).to_json()
 
 
 def _line(future: Future, piece: Piece) -> Line:

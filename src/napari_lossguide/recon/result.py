@@ -159,8 +159,13 @@ class Result:
             facts=json.dumps(self.facts()),
         )
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], name: str = "") -> None:
         """Write ``arrays()`` as ``.npz``, or ``export()`` as the kind of file that the ending asks for.
+
+        Parameters
+        ----------
+        path : of the file.
+        name : what other programs may call the image; the file's name where it is empty.
 
         Raises
         ------
@@ -171,4 +176,4 @@ class Result:
         if isinstance(writer, Npz):
             write_npz(path, self.arrays())
         else:
-            writer.write(Path(path), self.export(stem(path)))
+            writer.write(Path(path), self.export(name or stem(path)))

@@ -17,7 +17,7 @@ from napari_lossguide.recon.batches import Batch, joined
 from napari_lossguide.recon.classical import classical_steps
 from napari_lossguide.recon.problem import data_residual, make_problem
 from napari_lossguide.recon.recipe import Recipe
-from napari_lossguide.types import Problem
+from napari_lossguide.types import InvalidInput, Problem
 
 if TYPE_CHECKING:
     MapsOf = Callable[[KData, int, int], NDArray[np.complex64]]
@@ -73,6 +73,10 @@ class Slices:
         InvalidInput
             If its data do not do.
         """
+        if index in self.kdata.missing:
+            raise InvalidInput(
+                f"Slice {index} of {self.kdata.name} is missing: it is NaN, as slices are that failed before."
+            )
         if self.given is None:
             maps = self.maps_of(self.kdata, index, self.recipe.calibration)
         else:

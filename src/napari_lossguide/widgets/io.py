@@ -1,10 +1,12 @@
 """napari's menus File > Open, Open Sample and Save: layers that carry their k-space, files that carry their recipe."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from napari.utils.notifications import show_info
 
 from napari_lossguide.data import readers, samples
 from napari_lossguide.data.display import display_limits, view
@@ -13,8 +15,9 @@ from napari_lossguide.data.formats.array_file import spacing_of
 from napari_lossguide.data.formats.base import opening
 from napari_lossguide.data.formats.fastmri import FastMRI
 from napari_lossguide.data.formats.numpy_files import Npy, Npz
-from napari_lossguide.data.formats.registry import format_of
+from napari_lossguide.data.formats.registry import format_of, record_text
 from napari_lossguide.data.kdata import KData
+from napari_lossguide.data.missing import missing_slices, missing_words
 from napari_lossguide.data.orientation import position_of
 from napari_lossguide.data.readers import entries, open_scan, read_image
 from napari_lossguide.data.slice_wise import SliceWise
@@ -67,7 +70,7 @@ def read_entry(path: str) -> list[LayerData]:
     if next((entry.kind for entry in found if entry.name == chosen), "kspace") == "kspace":
         return kspace_layers(open_scan(path, variable=name).read_sparingly())
     loaded = readers.read_images(path, variable=name)
-    return [_image_layer(loaded.array, stem(path), _place(loaded.spacing, loaded.affine), {})]
+    return [_image_layer(loaded.array, stem(path), _place(loaded.spacing, loaded.affine), _recorded(path))]
 
 
 def read_images(path: str) -> list[LayerData]:
@@ -95,6 +98,12 @@ def _facts(path: str) -> dict[str, str]:
     """Recipe and facts of the run that a file holds, as JSON texts."""
     with np.load(path, allow_pickle=False) as file:
         return {key: str(file[key]) for key in ("recipe", "facts") if key in file.files}
+
+
+def _recorded(path: str) -> dict[str, str]:
+    """The same of a file for other programs, from its record."""
+    held = json.loads(record_text(path) or "{}")
+    return {key: json.dumps(held[key]) for key in ("recipe", "facts") if key in held}
 
 
 def _spread_note(recipe: str) -> str:
@@ -188,7 +197,10 @@ def _place(spacing: Sequence[float], affine: np.ndarray | None, position: Sequen
 
 def _image_layer(array: np.ndarray, name: str, place: Place, kept: Mapping[str, Any]) -> LayerData:
     shown = unstacked(view(array, "magnitude") if np.iscomplexobj(array) else array.astype(np.float32))
-    low = min(float(shown.min()), 0.0)
+    missing = missing_slices(array)
+    if missing:
+        show_info(f"{name}: {missing_words(missing)}; such slices failed when the file was made.")
+    low = min(float(np.nanmin(shown)), 0.0)
     attributes = {
         "name": name,
         "metadata": {KEY: {**place.facts(), **kept, "name": name}},

@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QPushBut
 
 from napari_lossguide.data.display import VIEWS
 from napari_lossguide.data.kdata import KData
+from napari_lossguide.data.missing import missing_words
 from napari_lossguide.data.orientation import in_words
 from napari_lossguide.widgets import layers
 from napari_lossguide.widgets.boxes import ComboBox, Slider
@@ -203,17 +204,18 @@ class KSpaceView(QWidget):
 
 
 def describe_kdata(kdata: KData) -> str:
-    """Size, spacing and sampling of k-space in a sentence; in another one how it lies in the patient, if known."""
+    """Size, spacing and sampling of k-space in a sentence; in others what is missing and how it lies in the patient."""
     ny, nx = kdata.image_shape
     _, y, x = kdata.spacing
     sampling = f"{kdata.acquired.mean():.1%} acquired ({kdata.acceleration:.3g}×)"
     noise = f", noise std {kdata.noise_std:.3g}" if kdata.noise_std else ""
     words = "" if kdata.affine is None else in_words(kdata.affine)
-    orientation = f" {words[0].upper()}{words[1:]}." if words else ""
+    gone = missing_words(kdata.missing)
+    further = "".join(f" {clause[0].upper()}{clause[1:]}." for clause in (gone, words) if clause)
     return (
         f"{kdata.name}: {_count(kdata.n_slices, 'slice')}, {_count(kdata.n_coils, 'coil')}, "
         f"{ny} × {nx} pixels of {y:.3g} × {x:.3g} mm, {'fully sampled' if kdata.fully_sampled else sampling}{noise}."
-        f"{orientation}"
+        f"{further}"
     )
 
 

@@ -16,6 +16,7 @@ from napari_lossguide.data.writers import write_npz, write_text
 from napari_lossguide.recon.knobs import without_live
 from napari_lossguide.recon.notebook import as_notebook
 from napari_lossguide.recon.recipe import Recipe
+from napari_lossguide.recon.recipe_file import suffixes
 from napari_lossguide.recon.script import as_python
 from napari_lossguide.types import InvalidInput
 from napari_lossguide.widgets.panel import Sentence
@@ -23,6 +24,7 @@ from napari_lossguide.widgets.provenance import ProvenanceDialog
 from napari_lossguide.widgets.recovery import Autosave
 
 FILTER = "Recipes (*.json)"
+LOADED = f"Recipes, and files that carry one ({' '.join(f'*{suffix}' for suffix in suffixes())});;all files (*)"
 KSPACE = "k-space (*.npz)"
 NOTEBOOKS = "Notebooks (*.ipynb)"
 
@@ -86,7 +88,9 @@ class RecipeRow(QWidget):
 
     def _entries(self, command: str) -> list[tuple[str, str, Callable[[], None] | None]]:
         same = "It gives the same image, bit for bit, on the same machine."
-        loads = "A recipe from a file" + ("; its mask becomes a layer." if self._data is not None else ".")
+        loads = "A recipe from a file of its own, or from a saved result or image that carries one" + (
+            "; its mask becomes a layer." if self._data is not None else "."
+        )
         traces = "Recipe, versions, device, hashes and time of a result."
         return [
             ("Copy recipe", f"All that decides this run but the data, as JSON for `{command} --recipe`.", self.copy),
@@ -142,7 +146,7 @@ class RecipeRow(QWidget):
     def ask_and_load(self) -> None:
         """Ask for a file and show its recipe."""
         with self._dock.attempt():
-            path, _ = QFileDialog.getOpenFileName(self, "Load recipe", "", FILTER)
+            path, _ = QFileDialog.getOpenFileName(self, "Load recipe", "", LOADED)
             if path:
                 self._dock.load_recipe(path)
                 self._say(f"Loaded {path}.")

@@ -17,6 +17,7 @@ from napari_lossguide.recon.live import Live
 from napari_lossguide.recon.measured import Parts, parts
 from napari_lossguide.recon.methods import method
 from napari_lossguide.recon.recipe import Recipe
+from napari_lossguide.recon.recipe_file import read_recipe
 from napari_lossguide.recon.result import Progress, Result
 from napari_lossguide.recon.tape import Tape
 from napari_lossguide.types import InvalidInput
@@ -156,7 +157,7 @@ class ReconstructDock(RunDock):
         InvalidInput
             If it is not a recipe, or its mask, region or prior does not fit.
         """
-        recipe = Recipe.from_json(source)
+        recipe = read_recipe(source)
         mask, region = self._points_of(recipe.mask), self._points_of(recipe.region)
         self.settings.set_recipe(recipe)
         self.settings.mask.layer = None

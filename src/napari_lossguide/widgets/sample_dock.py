@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_lossguide.recon.live import Live
 from napari_lossguide.recon.recipe import Recipe
+from napari_lossguide.recon.recipe_file import read_recipe
 from napari_lossguide.widgets import layers
 from napari_lossguide.widgets.failure import Failure
 from napari_lossguide.widgets.recipe_row import RecipeRow, same_but_live
@@ -83,7 +84,7 @@ class SampleDock(RunDock):
         InvalidInput
             If it is not a recipe of samples, or its prior is not here.
         """
-        self.settings.set_recipe(Recipe.from_json(source))
+        self.settings.set_recipe(read_recipe(source))
         self._last = None
 
     def _begin(self, recipe: Recipe) -> None:

@@ -62,7 +62,7 @@ def noise_level(images: np.ndarray, params: SimulationParams) -> float:
         return 0.0
     if params.noise == "std":
         return params.noise_std
-    magnitude = np.abs(images)
+    magnitude = np.nan_to_num(np.abs(images))  # slices that are missing are NaN
     inside = magnitude[magnitude > OBJECT * magnitude.max(initial=0)]
     return math.sqrt(2) * float(inside.mean()) / params.snr if inside.size else 0.0
 

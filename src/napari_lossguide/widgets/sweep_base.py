@@ -11,6 +11,7 @@ from napari_lossguide.data.kdata import KData
 from napari_lossguide.masks.recipe import DRAWN
 from napari_lossguide.recon.methods import METHODS, method
 from napari_lossguide.recon.recipe import Recipe, steps_setting
+from napari_lossguide.recon.recipe_file import read_recipe
 from napari_lossguide.recon.variation import varied
 from napari_lossguide.types import InvalidInput
 from napari_lossguide.widgets.boxes import IntBox
@@ -19,7 +20,7 @@ from napari_lossguide.widgets.forms import form_layout
 from napari_lossguide.widgets.optional_layer import OptionalLayerCombo
 from napari_lossguide.widgets.panel import LayerCombo, Panel, Sentence
 from napari_lossguide.widgets.prior_choice import PriorChoice
-from napari_lossguide.widgets.recipe_row import FILTER
+from napari_lossguide.widgets.recipe_row import LOADED
 from napari_lossguide.widgets.recipe_source import offered_recipe, recipe_source
 from napari_lossguide.widgets.views import kdata_of, mask_recipe_of, role_of
 
@@ -130,9 +131,9 @@ class SweepBase(QWidget):
     def ask_and_load(self) -> None:
         """Ask for a file and begin with its recipe."""
         with self._panel.attempt():
-            path, _ = QFileDialog.getOpenFileName(self, "Load recipe", "", FILTER)
+            path, _ = QFileDialog.getOpenFileName(self, "Load recipe", "", LOADED)
             if path:
-                self.set_recipe(Recipe.from_json(Path(path)))
+                self.set_recipe(read_recipe(Path(path)))
                 self._panel.status.show_text(f"Loaded {path}.")
 
     def show_facts(self) -> None:

@@ -146,3 +146,13 @@ def test_big_endian(tmp_path):
     for content in (element, np.array([15, len(packed)], ">u4").tobytes() + packed):
         (tmp_path / "a.mat").write_bytes(b"MATLAB 5.0 MAT-file".ljust(124) + b"\x01\x00MI" + content)
         np.testing.assert_array_equal(read(tmp_path / "a.mat").reference[0], [[1, 3, 5], [2, 4, 6]])
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("kind", ["kspace", "images"])
+def test_the_pixel_size_is_that_of_the_affine_where_nothing_else_says_it(tmp_path, rng, version, kind):
+    affine = np.array([[0, 0, -1.0, 90], [0, -1.5, 0, 70], [4, 0, 0, -20], [0, 0, 0, 1]])
+    array = noise(rng, 2, 3, 6, 5) if kind == "kspace" else rng.standard_normal((2, 6, 5))
+    one = open_scan(save(tmp_path / "a.mat", version, **{kind: array, "affine": affine})).read_slice(1)
+    assert one.spacing == (4, 1.5, 1)
+    np.testing.assert_allclose(one.affine[:3, 3], [90, 70, -16])

@@ -64,10 +64,10 @@ def image_hash(images: np.ndarray) -> str:
     return hashlib.sha256(np.ascontiguousarray(images, images.dtype.newbyteorder("<")).tobytes()).hexdigest()
 
 
-def read_record(text: str | bytes) -> Record | None:
+def read_record(text: str | bytes | None) -> Record | None:
     """A record from JSON; None for anything else."""
     try:
-        held = json.loads(text)
+        held = json.loads(text or "{}")
         if held["kind"] != KIND:
             return None
         slice_mm, y, x = (float(mm) for mm in held["spacing_mm"])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from napari_lossguide.data import orientation
 from napari_lossguide.data.formats.base import ArrayFormat, Entry, Kind, Loaded
 from napari_lossguide.types import InvalidInput
 
@@ -60,7 +61,7 @@ def stacked(array: np.ndarray, kind: Kind, slices: slice) -> np.ndarray:
 
 def beside(arrays: Mapping[str, np.ndarray], slices: slice, path: Path) -> dict[str, object]:
     """What arrays of their usual names say of the k-space beside them: fields of `Loaded`."""
-    fields: dict[str, object] = {"spacing": spacing_of(arrays, path), "affine": arrays.get("affine")}
+    fields = placed(arrays, path)
     fields["mask"] = arrays.get("mask")
     maps = arrays.get("maps")
     fields["maps"] = maps[slices] if maps is not None and maps.ndim == 4 else maps
@@ -71,9 +72,17 @@ def beside(arrays: Mapping[str, np.ndarray], slices: slice, path: Path) -> dict[
     return fields
 
 
+def placed(arrays: Mapping[str, np.ndarray], path: Path) -> dict[str, object]:
+    """What arrays of their usual names say of where the pixels lie: fields of `Loaded`."""
+    return {"spacing": spacing_of(arrays, path), "affine": arrays.get("affine")}
+
+
 def spacing_of(arrays: Mapping[str, np.ndarray], path: Path) -> tuple[float, ...]:
-    """(slice, y, x) in mm; 1 where the file does not say."""
+    """(slice, y, x) in mm: what the file says, or else the steps of its affine; 1 where it says neither."""
     values = arrays.get("spacing", arrays.get("pixel_mm"))
+    affine = arrays.get("affine")
+    if values is None and affine is not None and affine.shape == (4, 4) and affine.dtype.kind in "uif":
+        return orientation.spacing_of(affine)
     if values is None:
         return (1.0, 1.0, 1.0)
     if values.dtype.kind not in "uif" or values.size not in (1, 2, 3):
@@ -88,7 +97,7 @@ def load_plain(form: ArrayFormat, path: Path, name: str, slices: slice) -> Loade
     array = arrays[name]
     kind = kind_of(name, array.dtype)
     if kind == "images":
-        own: dict[str, object] = {"spacing": spacing_of(arrays, path), "affine": arrays.get("affine")}
+        own = placed(arrays, path)
     else:
         own = beside(arrays, slices, path)
     return Loaded(kind, stacked(array, kind, slices), **own)  # type: ignore[arg-type]

@@ -33,7 +33,10 @@ _KEY = "# Dimensions"
 
 
 class Bart:
-    """One array without a name. It does not say what it holds: `kspace` unless a person says `images`."""
+    """One array without a name. It does not say what it holds: `kspace` unless a person says `images`.
+
+    The images of our own writer are told by the record beside them.
+    """
 
     name = "BART .cfl"
     suffixes: tuple[str, ...] = (".cfl", ".hdr")
@@ -60,10 +63,11 @@ class Bart:
         return (*kspace, *images)
 
     def choose(self, path: Path, variable: str | None) -> str:
-        """The k-space, if nothing was said and there is only one."""
+        """If nothing was said: the images where the record says that they are some, else the k-space, if it is one."""
         found = self.entries(path)
         if variable is None:
-            found = tuple(entry for entry in found if entry.kind == "kspace")
+            kind = "kspace" if self.record_text(path) is None else "images"
+            found = tuple(entry for entry in found if entry.kind == kind)
         return choose_entry(found, path, variable)
 
     def load(self, path: Path, name: str, slices: slice) -> Loaded:
@@ -87,18 +91,23 @@ class Bart:
         result = np.ascontiguousarray(planes, np.complex64)
         return Loaded(kind, result) if kind == "kspace" else _recorded(path, result[:, 0])
 
+    def record_text(self, path: Path) -> str | None:
+        """The text beside the pair, if it is of these images and not of older ones."""
+        try:
+            text = record_of(path).read_text(encoding="utf-8")
+        except (OSError, ValueError):
+            return None
+        record, shape = read_record(text), _shape(path)
+        if record is None:
+            return None
+        stored = np.memmap(_numbers_of(path), _DTYPE, "r", shape=shape, order="F")
+        whole = stored.reshape(*stored.shape[:2], -1, order="F").transpose(2, 0, 1)
+        return text if image_hash(whole if record.complex else whole.real) == record.sha256 else None
+
 
 def _recorded(path: Path, images: np.ndarray) -> Loaded:
-    """Images with what the record beside them says, if it is that of these images and not of older ones."""
-    try:
-        record = read_record(record_of(path).read_bytes())
-    except OSError:
-        record = None
+    record = read_record(Bart().record_text(path))
     if record is None:
-        return Loaded("images", images)
-    stored = np.memmap(_numbers_of(path), _DTYPE, "r", shape=_shape(path), order="F")
-    whole = stored.reshape(*stored.shape[:2], -1, order="F").transpose(2, 0, 1)
-    if image_hash(whole if record.complex else whole.real) != record.sha256:
         return Loaded("images", images)
     return Loaded("images", images if record.complex else images.real.copy(), record.spacing, affine=record.affine)
 

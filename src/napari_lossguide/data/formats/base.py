@@ -154,6 +154,15 @@ class ManyFiles(Format, Protocol):
         ...
 
 
+@runtime_checkable
+class Recorded(Format, Protocol):
+    """A format whose files may carry the record of `data.exports.record`: the recipe and the facts of a run."""
+
+    def record_text(self, path: Path) -> str | None:
+        """The record, JSON as it stands in the file or beside it; None if there is none."""
+        ...
+
+
 HEAD = 4096  # bytes that `recognises` is given
 
 

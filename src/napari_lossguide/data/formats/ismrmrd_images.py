@@ -76,6 +76,14 @@ class ISMRMRDImages:
             spacing, affine = record.spacing, record.affine
         return Loaded("images", array, spacing, affine=affine)
 
+    def record_text(self, path: Path) -> str | None:
+        """That of our own writer, a meta attribute of the first image of the first series that has one."""
+        import h5py
+
+        with h5py.File(path, "r") as file:
+            texts = [_record_text(file[series]["attributes"]) for series in _series(file)]
+        return next((text for text in texts if text is not None), None)
+
 
 def _series(file: h5py.File) -> list[str]:
     import h5py
@@ -143,13 +151,17 @@ def _place(stack: _Stack) -> tuple[tuple[float, float, float], np.ndarray | None
 
 
 def _record(attributes: h5py.Dataset, chosen: np.ndarray) -> Record | None:
-    """That of our own writer, a meta attribute of the first image."""
+    """That of our own writer, if the chosen images are all of its series."""
     if chosen[0] != 0 or len(chosen) != len(attributes):
         return None
-    raw: Any = attributes[0]
+    return read_record(_record_text(attributes))
+
+
+def _record_text(attributes: h5py.Dataset) -> str | None:
+    raw: Any = attributes[0] if len(attributes) else ""
     try:
         root = ElementTree.fromstring(raw)
     except (ElementTree.ParseError, TypeError):
         return None
     texts = [meta.findtext("value") or "" for meta in root.findall("meta") if meta.findtext("name") == RECORD]
-    return read_record(texts[0]) if texts else None
+    return texts[0] if texts else None

@@ -26,7 +26,7 @@ from napari_lossguide.data.formats.array_file import (
     choose_array,
     kind_of,
     load_plain,
-    spacing_of,
+    placed,
     stacked,
 )
 from napari_lossguide.data.formats.base import Entry, Loaded, choose_entry
@@ -124,7 +124,7 @@ class Matlab:
             else:
                 array = stacked(_ours(_values(dataset[()])), kind, slices)
             others = {key: _ours(_values(file[key][()])) for key in BESIDE if key in _arrays(file)}
-        own = {"spacing": spacing_of(others, path)} if kind == "images" else beside(others, slices, path)
+        own = placed(others, path) if kind == "images" else beside(others, slices, path)
         return Loaded(kind, array, **own)  # type: ignore[arg-type]
 
 

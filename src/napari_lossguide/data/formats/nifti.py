@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_lossguide.data.exports.record import Record, read_record
+from napari_lossguide.data.exports.record import read_record
 from napari_lossguide.data.formats.base import Entry, Loaded, choose_entry, opening
 from napari_lossguide.types import InvalidInput
 
@@ -65,7 +65,7 @@ class Nifti:
             if slices == slice(None):
                 while image.dataobj.file_like.read(1 << 20):  # a zipped file's checksum stands at its end
                     pass
-            affine, record = _affine(image), _record(image)
+            affine, record = _affine(image), read_record(_record_text(image))
             zooms = image.header.get_zooms()
         voxels = voxels.reshape(*shape[:2], -1).T  # (slice, y, x)
         array = voxels.astype(np.complex64 if voxels.dtype.kind == "c" else np.float32)
@@ -81,6 +81,11 @@ class Nifti:
             array = array[:, ::-1]
             affine = affine @ np.array([[1, 0, 0, 0], [0, -1, 0, ny - 1], [0, 0, 1, 0], [0, 0, 0, 1.0]])
         return Loaded("images", np.ascontiguousarray(array), spacing, affine=affine[:, [2, 1, 0, 3]])
+
+    def record_text(self, path: Path) -> str | None:
+        """That of our own writer, an extension of the header."""
+        with _image(path) as image:
+            return _record_text(image)
 
 
 @contextmanager
@@ -124,11 +129,10 @@ def _affine(image: nibabel.Nifti1Image) -> np.ndarray | None:
     return affine if np.isfinite(affine).all() and np.linalg.det(affine[:3, :3]) else None
 
 
-def _record(image: nibabel.Nifti1Image) -> Record | None:
-    """That of our own writer, an extension of the header."""
+def _record_text(image: nibabel.Nifti1Image) -> str | None:
     contents = (extension.get_content() for extension in image.header.extensions)
     texts = (bytes(content).rstrip(b"\0") for content in contents if isinstance(content, bytes | bytearray))
-    return next((record for text in texts if (record := read_record(text)) is not None), None)
+    return next((text.decode() for text in texts if read_record(text) is not None), None)
 
 
 def _upwards(direction: np.ndarray) -> bool:

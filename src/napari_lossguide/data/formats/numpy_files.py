@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 from pathlib import Path
 
@@ -90,6 +91,12 @@ class Npz:
     def load(self, path: Path, name: str, slices: slice) -> Loaded:
         """Read slices; see `base.Format`."""
         return load_plain(self, path, name, slices)
+
+    def record_text(self, path: Path) -> str | None:
+        """Recipe and facts of a result or of samples, which stand in it as texts of their own."""
+        with np.load(path, allow_pickle=False) as file:
+            texts = {name: str(file[name]) for name in ("recipe", "facts") if name in file.files}
+        return json.dumps({name: json.loads(text) for name, text in texts.items()}) if "recipe" in texts else None
 
 
 def _header(archive: zipfile.ZipFile, member: str) -> Header:

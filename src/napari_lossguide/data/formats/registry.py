@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from napari_lossguide.data.formats.bart import Bart, header_of
-from napari_lossguide.data.formats.base import HEAD, Format, opening
+from napari_lossguide.data.formats.base import HEAD, Format, Recorded, opening
 from napari_lossguide.data.formats.fastmri import FastMRI
 from napari_lossguide.data.formats.ismrmrd import ISMRMRD
 from napari_lossguide.data.formats.ismrmrd_images import ISMRMRDImages
@@ -14,6 +14,7 @@ from napari_lossguide.data.formats.matlab import Matlab
 from napari_lossguide.data.formats.nifti import Nifti
 from napari_lossguide.data.formats.numpy_files import Npy, Npz
 from napari_lossguide.data.formats.tiff import Tiff
+from napari_lossguide.data.formats.twix import Twix
 from napari_lossguide.types import InvalidInput
 
 FORMATS: tuple[Format, ...] = (
@@ -25,6 +26,7 @@ FORMATS: tuple[Format, ...] = (
     FastMRI(),  # takes every HDF5 file that those above have left
     Nifti(),
     Tiff(),
+    Twix(),
     Bart(),
 )
 
@@ -54,6 +56,21 @@ def format_of(path: str | os.PathLike[str]) -> Format:
             if form.recognises(path, head):
                 return form
     raise InvalidInput(f"{path} is {'a folder' if path.is_dir() else 'of another kind'}; {accepted()}.")
+
+
+def record_text(path: str | os.PathLike[str]) -> str | None:
+    """The record that a file carries, as JSON; None if it carries none. See `data.exports.record`.
+
+    Raises
+    ------
+    InvalidInput
+        As `format_of`, and if the file is damaged.
+    """
+    form = format_of(path)
+    if not isinstance(form, Recorded):
+        return None
+    with opening(path):
+        return form.record_text(Path(path))
 
 
 def _head(path: Path) -> bytes:

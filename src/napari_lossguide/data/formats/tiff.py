@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from napari_lossguide.data.exports.ome_tiff import CHANNELS, NAMESPACE
-from napari_lossguide.data.exports.record import Record, image_hash, read_record
+from napari_lossguide.data.exports.record import image_hash, read_record
 from napari_lossguide.data.formats.base import Entry, Loaded, choose_entry, opening
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Tiff:
         with _tiff(path) as file:
             stack = next(stack for stack in _stacks(file) if stack.entry.name == name)
             root = ElementTree.fromstring(file.ome_metadata or "")
-            pages, record = file.series[stack.number].pages, _record(root)
+            pages, record = file.series[stack.number].pages, read_record(_record_text(root))
             chosen = stack.planes if record is not None else stack.planes[:, slices]
             parts = np.stack([[pages[int(n)].asarray() for n in part] for part in chosen])
             spacing = _spacing(root, stack.number)
@@ -73,6 +73,11 @@ class Tiff:
         if image_hash(images) == record.sha256 and record.agrees(spacing, record.affine):
             return Loaded("images", images[slices], record.spacing, affine=record.affine)
         return Loaded("images", images[slices], spacing)
+
+    def record_text(self, path: Path) -> str | None:
+        """That of our own writer, an annotation."""
+        with _tiff(path) as file:
+            return _record_text(ElementTree.fromstring(file.ome_metadata or ""))
 
 
 @contextmanager
@@ -137,8 +142,8 @@ def _spacing(root: ElementTree.Element, number: int) -> tuple[float, ...]:
     return tuple(sizes)
 
 
-def _record(root: ElementTree.Element) -> Record | None:
+def _record_text(root: ElementTree.Element) -> str | None:
     for note in root.iterfind("{*}StructuredAnnotations/{*}CommentAnnotation"):
         if note.get("Namespace") == NAMESPACE:
-            return read_record(note.findtext("{*}Value") or "")
+            return note.findtext("{*}Value")
     return None

@@ -115,12 +115,13 @@ def compress_coils(kdata: KData, n_coils: int, method: Literal["svd", "gcc"] = "
     kspace, maps = [], []
     for index, own in enumerate(kdata.kspace):
         given = None if kdata.maps is None else kdata.maps[index]
+        known = np.nan_to_num(own)  # it is NaN as a whole where a slice is missing, and stays so
         if method == "gcc":
-            matrices = geometric_matrices(own, n_coils, readout)
+            matrices = geometric_matrices(known, n_coils, readout)
             kspace.append(compress_geometric(own, matrices, readout))
             maps += [] if given is None else [combine_geometric(given, matrices, readout)]
         else:
-            matrix = compression_matrix(own, n_coils)
+            matrix = compression_matrix(known, n_coils)
             kspace.append(compress(own, matrix))
             maps += [] if given is None else [compress(given, matrix)]
     source = f"{kdata.source}; {kdata.n_coils} coils compressed to {n_coils} ({method})".removeprefix("; ")

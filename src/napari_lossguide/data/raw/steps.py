@@ -19,18 +19,18 @@ class RawSteps(BaseModel):
         True,
         title="Prewhiten",
         description="Make the noise of all coils independent and of the same size, by the noise scan of the file "
-        "(ISMRMRD).",
+        "(ISMRMRD, Siemens).",
     )
     remove_oversampling: bool = Field(
         True,
         title="Remove oversampling",
-        description="Cut the field of view along the readout to that of the image (ISMRMRD).",
+        description="Cut the field of view along the readout to that of the image (ISMRMRD, Siemens).",
     )
     phase_correction: bool = Field(
         True,
         title="Phase correction",
         description="Take off the linear phase of lines that were read backwards, which makes N/2 ghosts, by the "
-        "phase-correction lines of the file (ISMRMRD).",
+        "phase-correction lines of the file (ISMRMRD, Siemens).",
     )
     coils: int | None = Field(
         None,
