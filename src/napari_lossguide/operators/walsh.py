@@ -82,7 +82,7 @@ def local_covariances(images: NDArray[np.complex64], smoothing: tuple[float, flo
         out = np.empty((last - first, nx, coils, coils), np.complex64)
         for c in range(coils):
             for d in range(c + 1):
-                mean = gaussian_filter(rows[c] * rows[d].conj(), smoothing, mode="constant", radius=reach)
+                mean = gaussian_filter(rows[c] * rows[d].conj(), smoothing, mode="constant")
                 out[..., c, d] = mean[above : above + last - first]
                 out[..., d, c] = out[..., c, d].conj()
         yield out

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 from napari_lossguide.data.fourier import mirrored
 from napari_lossguide.operators.cartesian_sense import CartesianSense
 from napari_lossguide.operators.coil_maps import espirit_maps
+from napari_lossguide.operators.walsh import walsh_maps
 from napari_lossguide.priors.domain import estimate_scale
 from napari_lossguide.types import InvalidInput, Problem
 
@@ -95,12 +96,28 @@ def estimate_noise_std(kspace: NDArray[np.complex64], mask: NDArray[np.bool_], *
     return noise_from_periphery(kspace, mask)
 
 
-def coil_maps(kdata: KData, index: int, calibration: int) -> NDArray[np.complex64]:
-    """Maps of one slice (coil, ny, nx): ones for one coil, ESPIRiT from the acquired centre for several."""
+def coil_maps(
+    kdata: KData, index: int, calibration: int, estimator: Literal["espirit", "walsh"] = "espirit"
+) -> NDArray[np.complex64]:
+    """Maps of one slice (coil, ny, nx): ones for one coil, for several estimated from the acquired centre.
+
+    Parameters
+    ----------
+    kdata : undersampled k-space.
+    index : slice.
+    calibration : side of the calibration square, at most.
+    estimator : as `Recipe.coil_maps`.
+
+    Raises
+    ------
+    InvalidInput
+        If there is no such centre, or nothing in it.
+    """
     kspace = kdata.kspace[index]
     if kdata.n_coils == 1:
         return np.ones_like(kspace)
-    return espirit_maps(kspace, kdata.acquired, width=calibration)
+    estimate = walsh_maps if estimator == "walsh" else espirit_maps
+    return estimate(kspace, kdata.acquired, width=calibration)
 
 
 def check_maps(maps: NDArray[np.complexfloating], kdata: KData) -> NDArray[np.complex64]:

@@ -16,6 +16,8 @@ from napari_lossguide import __version__
 from napari_lossguide.data.kdata import KData
 from napari_lossguide.priors.classifier.classifier import CLASSES, find_classifier
 
+ESTIMATORS = {"espirit": "ESPIRiT", "walsh": "Walsh"}
+
 
 def versions(device: torch.device) -> dict[str, Any]:
     """What a run's numbers depend on beside its recipe and its data."""
@@ -41,6 +43,22 @@ def classifier_facts(guidance: Mapping[str, Any]) -> dict[str, str]:
         return {}
     content = find_classifier(guidance["classifier"]).read_bytes()
     return {"classifier_sha256": hashlib.sha256(content).hexdigest()}
+
+
+def maps_facts(kdata: KData, estimator: str, given: bool) -> dict[str, str]:
+    """Where the coil maps of a run come from; nothing of one coil that was given none.
+
+    Parameters
+    ----------
+    kdata : what was reconstructed.
+    estimator : as `Recipe.coil_maps`.
+    given : maps were given, so nothing was estimated.
+    """
+    if given:
+        return {"coil_maps": "given"}
+    if kdata.n_coils == 1:
+        return {}
+    return {"coil_maps": f"{ESTIMATORS[estimator]} of the acquired centre"}
 
 
 def finished() -> dict[str, str]:

@@ -22,6 +22,7 @@ TITLES = {
     "input": "Input",
     "input_sha256": "SHA-256 of the k-space used",
     "image_sha256": "SHA-256 of the image",
+    "coil_maps": "Coil maps",
     "classifier_sha256": "SHA-256 of the classifier",
     "device": "Device",
     "threads": "Threads",
