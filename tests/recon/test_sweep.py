@@ -334,6 +334,8 @@ def test_cells_come_back_from_the_file_of_their_own_scan_only(tmp_path) -> None:
     with pytest.raises(InvalidInput, match="another scan"):
         read_cells(path, fingerprint(other))
     with pytest.raises(InvalidInput, match="another scan"):
+        read_cells(path, fingerprint(replace(kdata, calibration=kdata.kspace)))
+    with pytest.raises(InvalidInput, match="another scan"):
         read_cells(path, fingerprint(kdata, np.ones((24, 24), np.complex64)))
     np.savez(path, image=result.image)
     with pytest.raises(InvalidInput, match="no sweep that can be resumed: it has no asked"):

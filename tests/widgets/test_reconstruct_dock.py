@@ -314,6 +314,13 @@ def test_the_kind_of_coil_maps_is_offered_where_there_are_several_coils(qtbot, d
     assert not box.isVisibleTo(form) and not form.editor("calibration").isVisibleTo(form)
 
 
+def test_the_facts_say_what_coil_maps_come_from(dock, viewer, kdata):
+    assert "calibration" not in dock.settings._facts.text()
+    viewer.layers.clear()
+    layers.add_kspace(viewer, replace(kdata, calibration=kdata.kspace[:, :, 8:24]))
+    assert "coil maps from 16 × 32 calibration points" in dock.settings._facts.text()
+
+
 def test_recipe_goes_round(qtbot, dock, engine, viewer, kdata, tmp_path, monkeypatch):
     dock.settings.prior._box.addItem("brain", "brain")
     mask = MaskRecipe.of("random", acceleration=3.0, center_fraction=0.2, seed=4)

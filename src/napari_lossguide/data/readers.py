@@ -189,6 +189,7 @@ def _kdata(loaded: Loaded, path: str | os.PathLike[str], real: bool) -> KData:
     fields |= {
         "affine": loaded.affine,
         "maps": loaded.maps,
+        "calibration": loaded.calibration,
         "reference": loaded.reference,
         "noise_std": loaded.noise_std,
     }

@@ -80,6 +80,8 @@ def fingerprint(kdata: KData, maps: ArrayLike | None = None) -> str:
         content.update(f"{held.shape} {held.dtype.str}".encode())
         content.update(held.tobytes())
     content.update(str(kdata.real).encode())
+    if kdata.calibration is not None:
+        content.update(f"{kdata.calibration.shape}".encode() + np.ascontiguousarray(kdata.calibration).tobytes())
     return content.hexdigest()
 
 

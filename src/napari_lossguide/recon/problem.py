@@ -99,7 +99,9 @@ def estimate_noise_std(kspace: NDArray[np.complex64], mask: NDArray[np.bool_], *
 def coil_maps(
     kdata: KData, index: int, calibration: int, estimator: Literal["espirit", "walsh"] = "espirit"
 ) -> NDArray[np.complex64]:
-    """Maps of one slice (coil, ny, nx): ones for one coil, for several estimated from the acquired centre.
+    """Maps of one slice (coil, ny, nx): ones for one coil, for several estimated.
+
+    From the calibration lines, where the data have some of their own, else from the acquired centre.
 
     Parameters
     ----------
@@ -117,7 +119,21 @@ def coil_maps(
     if kdata.n_coils == 1:
         return np.ones_like(kspace)
     estimate = walsh_maps if estimator == "walsh" else espirit_maps
-    return estimate(kspace, kdata.acquired, width=calibration)
+    return estimate(*calibration_data(kdata, index), width=calibration)
+
+
+def calibration_data(kdata: KData, index: int) -> tuple[NDArray[np.complex64], NDArray[np.bool_]]:
+    """What maps of a slice are estimated from: complex64 (coil, ny, nx), and which of its points were measured."""
+    if kdata.calibration is None:
+        return kdata.kspace[index], kdata.acquired
+    block = kdata.calibration[index]
+    own = tuple(
+        slice(n // 2 - c // 2, n // 2 - c // 2 + c) for n, c in zip(kdata.image_shape, block.shape[1:], strict=True)
+    )
+    kspace, mask = np.zeros_like(kdata.kspace[index]), np.zeros(kdata.image_shape, bool)
+    kspace[:, *own] = block
+    mask[own] = True
+    return kspace, mask
 
 
 def check_maps(maps: NDArray[np.complexfloating], kdata: KData) -> NDArray[np.complex64]:

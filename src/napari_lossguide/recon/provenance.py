@@ -58,7 +58,13 @@ def maps_facts(kdata: KData, estimator: str, given: bool) -> dict[str, str]:
         return {"coil_maps": "given"}
     if kdata.n_coils == 1:
         return {}
-    return {"coil_maps": f"{ESTIMATORS[estimator]} of the acquired centre"}
+    if kdata.calibration is None:
+        return {"coil_maps": f"{ESTIMATORS[estimator]} of the acquired centre"}
+    cy, cx = kdata.calibration.shape[2:]
+    return {
+        "coil_maps": f"{ESTIMATORS[estimator]} of the calibration lines ({cy} x {cx})",
+        "calibration_sha256": hash_of(kdata.calibration),
+    }
 
 
 def finished() -> dict[str, str]:

@@ -323,6 +323,9 @@ def facts(kdata: KData, mask: Layer | None) -> str:
     if kdata.n_slices > 1:
         parts.append(f"{kdata.n_slices} slices")
     parts.append("fully sampled" if share == 1 else f"{share:.1%} acquired" + (f" ({1 / share:.1f}×)" if share else ""))
+    if kdata.calibration is not None:
+        cy, cx = kdata.calibration.shape[2:]
+        parts.append(f"coil maps from {cy} × {cx} calibration points")
     text = " · ".join(parts)
     return f"{text}<br>{SIMULATION}" if kdata.simulated else text
 
