@@ -19,6 +19,7 @@ from napari_lossguide.cli import main
 from napari_lossguide.data.fourier import fft2c
 from napari_lossguide.data.phantoms import shepp_logan, simulate
 from napari_lossguide.data.readers import read
+from napari_lossguide.operators.walsh import walsh_maps
 
 SIZE = 32
 
@@ -137,6 +138,20 @@ def test_given_coil_maps_are_used(tmp_path: Path) -> None:
     with np.load(out, allow_pickle=False) as file:
         np.testing.assert_allclose(file["maps"], data.maps, atol=1e-5)
         assert np.abs(file["image"][0] - shepp_logan(SIZE)).max() < 0.02
+
+
+def test_the_kind_of_coil_maps_is_chosen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scan, out = tmp_path / "scan.npy", tmp_path / "out.npz"
+    data = simulate(shepp_logan(SIZE), n_coils=4, noise_std=0.001)
+    np.save(scan, data.kspace)
+    argv = ["recon", str(scan), "-o", str(out), "--method", "cg-sense", "--coil-maps"]
+    assert main([*argv, "walsh"]) == 0
+    with np.load(out, allow_pickle=False) as file:
+        assert json.loads(str(file["recipe"]))["coil_maps"] == "walsh"
+        np.testing.assert_array_equal(file["maps"][0], walsh_maps(data.kspace[0], data.acquired))
+    capsys.readouterr()
+    assert "--coil-maps" in error_of(capsys, [*argv, "magic"])
+    assert "not allowed with" in error_of(capsys, [*argv, "walsh", "--maps", str(scan)])
 
 
 # Wrong inputs ---------------------------------------------------------------------------------------------------------

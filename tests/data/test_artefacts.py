@@ -125,6 +125,15 @@ def test_noise_adds_in_squares_on_acquired_points_alone(scan):
         add_noise(scan, -1)
 
 
+def test_noise_comes_to_the_calibration_too_and_is_the_same_on_kspace_without_it(scan):
+    block = np.zeros((*scan.kspace.shape[:2], 30, 40), np.complex64)
+    noisy = add_noise(replace(scan, calibration=block), 0.5, seed=2)
+    assert np.sqrt(np.mean(np.abs(noisy.calibration) ** 2)) == pytest.approx(0.5, rel=0.05)
+    np.testing.assert_array_equal(noisy.kspace, add_noise(scan, 0.5, seed=2).kspace)
+    assert add_noise(scan, 0.5).calibration is None
+    assert add_spike(noisy, (4, 0), 1).calibration is noisy.calibration
+
+
 def test_noise_for_a_signal_to_noise_ratio():
     image = np.zeros(SHAPE, np.float32)
     image[16:48, 20:60] = 10

@@ -82,6 +82,17 @@ def test_select_one_slice(kspace):
             kdata.select(outside)
 
 
+def test_the_calibration_follows_its_slice_and_is_not_undersampled(kspace):
+    block = kspace[:, :, 1:5, 1:4].astype(complex)
+    kdata = KData.from_array(kspace, calibration=block)
+    assert kdata.calibration.dtype == np.complex64
+    np.testing.assert_array_equal(kdata.select(1).calibration, block[1:])
+    np.testing.assert_array_equal(kdata.undersample(columns(0)).calibration, block)
+    np.testing.assert_array_equal(kdata.arrays()["calibration"], block)
+    assert KData.from_array(kspace).select(0).calibration is None
+    assert "calibration" not in KData.from_array(kspace).arrays()
+
+
 def test_an_empty_slice_of_a_good_volume_can_be_selected(kspace):
     kspace[0] = 0
     assert not KData.from_array(kspace).select(0).kspace.any()
@@ -145,6 +156,11 @@ def test_bad_kspace_is_refused(kspace, change, message):
         ({"reference": np.full((2, 6, 5), np.inf)}, "reference of scan holds NaN"),
         ({"maps": np.ones((2, 6, 5))}, r"maps of scan have shape \(2, 6, 5\)"),
         ({"maps": np.full((3, 6, 5), np.nan)}, "maps of scan holds? NaN"),
+        ({"calibration": np.ones((3, 4, 4), complex)}, r"calibration of scan has shape \(3, 4, 4\); it must be"),
+        ({"calibration": np.ones((2, 2, 4, 4), complex)}, r"no more rows and columns than the k-space, \(2, 3, 6, 5\)"),
+        ({"calibration": np.ones((2, 3, 4, 6), complex)}, r"calibration of scan has shape \(2, 3, 4, 6\)"),
+        ({"calibration": np.ones((2, 3, 0, 5), complex)}, r"calibration of scan has shape \(2, 3, 0, 5\)"),
+        ({"calibration": np.ones((2, 3, 4, 4))}, "calibration of scan has real values"),
         ({"noise_std": -1.0}, "noise_std of scan is -1"),
         ({"noise_std": np.nan}, "noise_std of scan is nan"),
     ],

@@ -18,7 +18,7 @@ from napari_lossguide.priors.load import save_prior
 from napari_lossguide.recon.engine import reconstruct, reconstruction
 from napari_lossguide.recon.live import Live
 from napari_lossguide.recon.methods import METHODS, PARTS
-from napari_lossguide.recon.problem import data_residual, make_problem
+from napari_lossguide.recon.problem import coil_maps, data_residual, make_problem
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.types import InvalidInput
 
@@ -66,6 +66,24 @@ def test_classical_methods_give_the_same_bits_again(method):
     kdata = tiny_scan(3)
     first = result(kdata, method, steps=10)
     assert result(kdata, recipe=first.recipe).image.tobytes() == first.image.tobytes()
+
+
+@pytest.mark.parametrize("estimator", ["espirit", "walsh"])
+def test_the_recipe_chooses_the_coil_maps_and_the_result_says_so(estimator):
+    kdata = tiny_scan(3)
+    found = reconstruct(kdata, recipe=Recipe.for_method("cg-sense", steps=3, coil_maps=estimator), device="cpu")
+    np.testing.assert_array_equal(found.maps[0], coil_maps(kdata, 0, 24, estimator))
+    name = {"espirit": "ESPIRiT", "walsh": "Walsh"}[estimator]
+    assert found.provenance["coil_maps"] == f"{name} of the acquired centre"
+    assert Recipe.from_json(found.recipe.to_json()).coil_maps == estimator
+    again = reconstruct(kdata, recipe=found.recipe, device="cpu")
+    assert again.image.tobytes() == found.image.tobytes()
+
+
+def test_given_maps_and_one_coil_are_no_estimate():
+    kdata, recipe = tiny_scan(3), Recipe.for_method("cg-sense", steps=3, coil_maps="walsh")
+    assert result(kdata, recipe=recipe, maps=kdata.maps).provenance["coil_maps"] == "given"
+    assert "coil_maps" not in reconstruct(tiny_scan(1), recipe=recipe, device="cpu").provenance
 
 
 @pytest.mark.parametrize("method", DIFFUSION)

@@ -10,6 +10,8 @@ from closed_form import smooth_maps
 from napari_lossguide.data.kdata import KData
 from napari_lossguide.data.phantoms import shepp_logan, simulate
 from napari_lossguide.masks import make_mask
+from napari_lossguide.operators.coil_maps import espirit_maps
+from napari_lossguide.operators.walsh import walsh_maps
 from napari_lossguide.recon.problem import (
     check_maps,
     coil_maps,
@@ -93,6 +95,28 @@ def test_noise_estimates_follow_the_units(scale):
 def test_one_coil_has_a_map_of_ones():
     kdata = simulate(IMAGE)
     np.testing.assert_array_equal(coil_maps(kdata, 0, 24), np.ones((1, 128, 128), np.complex64))
+
+
+def test_the_estimator_is_the_one_that_is_asked_for():
+    kdata = simulate(IMAGE, n_coils=4, noise_std=1e-3)
+    own = kdata.kspace[0], kdata.acquired
+    np.testing.assert_array_equal(coil_maps(kdata, 0, 16, "walsh"), walsh_maps(*own, width=16))
+    np.testing.assert_array_equal(coil_maps(kdata, 0, 16), espirit_maps(*own, width=16))
+
+
+@pytest.mark.parametrize("estimator", ["espirit", "walsh"])
+@pytest.mark.parametrize("shape", [(20, 24), (21, 17)])
+def test_maps_come_from_the_calibration_where_there_is_one(estimator, shape):
+    """Those of the data that it was cut from, whatever the points of the k-space are."""
+    kdata = simulate(IMAGE, n_coils=4, noise_std=1e-3)
+    (top, left), (cy, cx) = (64 - shape[0] // 2, 64 - shape[1] // 2), shape
+    block = kdata.kspace[:, :, top : top + cy, left : left + cx]
+    under = replace(kdata.undersample(np.arange(128) % 2 == 1), kspace=0 * kdata.kspace, calibration=block)
+    np.testing.assert_array_equal(coil_maps(under, 0, 16, estimator), coil_maps(kdata, 0, 16, estimator))
+    width = min(shape)
+    np.testing.assert_array_equal(coil_maps(under, 0, 24, estimator), coil_maps(kdata, 0, width, estimator))
+    with pytest.raises(InvalidInput, match="centre of k-space is 6 points wide"):
+        coil_maps(replace(under, calibration=block[:, :, 1:7, 1:7]), 0, 24, estimator)
 
 
 def test_true_maps_of_a_simulation_are_not_used_by_themselves():

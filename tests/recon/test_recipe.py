@@ -38,6 +38,7 @@ def test_every_field_survives_json(tmp_path):
         seed=2**62,
         mask=MaskRecipe.drawn(mask),
         calibration=16,
+        coil_maps="walsh",
         changes=(Change(step=3, name="guidance.gamma", value=2.5),),
     )
     path = tmp_path / "r.json"
@@ -47,10 +48,18 @@ def test_every_field_survives_json(tmp_path):
     assert recipe.schedule["steps"] == 7 and recipe.noise_std == 0.1
     assert (recipe.prior, recipe.image, recipe.samples, recipe.batch) == ("some/file.safetensors", "real", 3, 2)
     assert (recipe.prior_sha256, recipe.seed, recipe.calibration) == ("ab", 2**62, 16)
+    assert recipe.coil_maps == "walsh"
     assert recipe.guidance["gamma"] == 0.3 and recipe.sampler["eta"] == 0.25
     assert [(c.step, c.name, c.value) for c in recipe.changes] == [(3, "guidance.gamma", 2.5)]
     np.testing.assert_array_equal(again.mask.make((13, 9)), mask)
     assert json.loads(recipe.to_json())["format"] == 1
+
+
+def test_a_recipe_from_before_there_was_a_choice_of_coil_maps_takes_espirit():
+    fields = json.loads(Recipe.for_method("tv").to_json())
+    del fields["coil_maps"]
+    assert Recipe.from_json(json.dumps(fields)) == Recipe.for_method("tv")
+    assert Recipe.for_method("tv").coil_maps == "espirit"
 
 
 def test_a_short_recipe_takes_the_methods_defaults():
@@ -94,6 +103,7 @@ def test_frozen():
         ({"seed": -1}, r"^seed = -1: input should be greater"),
         ({"noise_std": -1.0}, r"^noise_std = -1.0: input should be greater"),
         ({"noise_std": float("inf")}, r"^noise_std = inf: "),
+        ({"coil_maps": "guess"}, r"^coil_maps = 'guess': input should be 'espirit' or 'walsh'\.$"),
         ({"image": "imaginary"}, r"^image = 'imaginary': input should be 'auto', 'complex' or 'real'\.$"),
     ],
 )

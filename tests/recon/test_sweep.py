@@ -18,6 +18,7 @@ from napari_lossguide.recon.engine import reconstruct, reconstruction
 from napari_lossguide.recon.live import Change, Live
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.recon.sweep import sweep, sweeping
+from napari_lossguide.recon.variables import variables
 from napari_lossguide.types import InvalidInput
 
 ZERO_FILLED = Recipe.for_method("zero-filled")
@@ -261,9 +262,22 @@ def test_coil_maps_are_estimated_once_for_the_same_points(monkeypatch: pytest.Mo
     base = MASKED.model_copy(update={"mask": MaskRecipe.of("random", acceleration=2, center_fraction=0.4)})
     rows = Axis(("mask.acceleration", "calibration"), ((2, 8), (1.5, 8), (2, 9)))
     result = sweep(kdata, base, rows, Axis.of("guidance.regularization", [0.01, 0.1]), device="cpu")
-    assert estimated == [(0, 8), (0, 8), (0, 9)] and (result.status == "done").all()
+    assert estimated == [(0, 8, "espirit"), (0, 8, "espirit"), (0, 9, "espirit")] and (result.status == "done").all()
     for (r, c), recipe in ((place, result.asked[place[0]][place[1]]) for place in np.ndindex(3, 2)):
         np.testing.assert_array_equal(result.image[r, c], reconstruct(kdata, recipe=recipe, device="cpu").image)
+
+
+def test_the_kind_of_coil_maps_can_vary() -> None:
+    """And maps of one kind are not taken for those of the other."""
+    kdata = full_scan(n_coils=3)
+    base = MASKED.model_copy(update={"mask": MaskRecipe.of("random", acceleration=2, center_fraction=0.4)})
+    result = sweep(kdata, base, Axis.of("coil_maps", ["espirit", "walsh"]), device="cpu")
+    assert (result.status == "done").all() and not np.allclose(result.image[0, 0], result.image[1, 0], rtol=1e-2)
+    for row, recipe in enumerate(cells[0] for cells in result.asked):
+        np.testing.assert_array_equal(result.image[row, 0], reconstruct(kdata, recipe=recipe, device="cpu").image)
+    assert variables(base)["coil_maps"].choices == ("espirit", "walsh")
+    assert variables(base)["coil_maps"].example() == "espirit, walsh"
+    assert set(variables(base, 2)) - set(variables(base, 1)) == {"coil_maps", "calibration"}
 
 
 def test_cells_that_are_known_are_taken_over_into_another_grid(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -319,6 +333,8 @@ def test_cells_come_back_from_the_file_of_their_own_scan_only(tmp_path) -> None:
     other = replace(kdata, kspace=kdata.kspace * 2)
     with pytest.raises(InvalidInput, match="another scan"):
         read_cells(path, fingerprint(other))
+    with pytest.raises(InvalidInput, match="another scan"):
+        read_cells(path, fingerprint(replace(kdata, calibration=kdata.kspace)))
     with pytest.raises(InvalidInput, match="another scan"):
         read_cells(path, fingerprint(kdata, np.ones((24, 24), np.complex64)))
     np.savez(path, image=result.image)

@@ -300,12 +300,42 @@ def test_method_decides_the_form(dock):
     assert "Chung" in settings.method.toolTip()
 
 
+def test_the_kind_of_coil_maps_is_offered_where_there_are_several_coils(qtbot, dock, engine, viewer):
+    form = dock.settings.advanced
+    box = form.editor("coil_maps")
+    assert box.isVisibleTo(form) and form.editor("calibration").isVisibleTo(form)
+    assert [box.itemText(i) for i in range(box.count())] == ["ESPIRiT", "Walsh (faster)"]
+    assert box.accessibleName() == "Coil maps" and "Walsh" in box.toolTip()
+    box.setCurrentIndex(1)
+    run(qtbot, dock)
+    assert engine.calls[-1][1].coil_maps == "walsh"
+    viewer.layers.clear()
+    layers.add_kspace(viewer, simulate(shepp_logan(32), name="one coil"))
+    assert not box.isVisibleTo(form) and not form.editor("calibration").isVisibleTo(form)
+
+
+def test_the_facts_say_what_coil_maps_come_from(dock, viewer, kdata):
+    assert "calibration" not in dock.settings._facts.text()
+    viewer.layers.clear()
+    layers.add_kspace(viewer, replace(kdata, calibration=kdata.kspace[:, :, 8:24]))
+    assert "coil maps from 16 × 32 calibration points" in dock.settings._facts.text()
+
+
 def test_recipe_goes_round(qtbot, dock, engine, viewer, kdata, tmp_path, monkeypatch):
     dock.settings.prior._box.addItem("brain", "brain")
     mask = MaskRecipe.of("random", acceleration=3.0, center_fraction=0.2, seed=4)
     change = {"step": 3, "name": "guidance.gamma", "value": 2.5}
     recipe = Recipe.for_method(
-        "dds", steps=17, seed=9, samples=2, mask=mask, image="complex", noise_std=0.5, changes=[change], calibration=32
+        "dds",
+        steps=17,
+        seed=9,
+        samples=2,
+        mask=mask,
+        image="complex",
+        noise_std=0.5,
+        changes=[change],
+        calibration=32,
+        coil_maps="walsh",
     )
     path = tmp_path / "r.json"
     path.write_text(recipe.to_json())

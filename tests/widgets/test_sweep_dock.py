@@ -453,6 +453,19 @@ def test_nothing_that_varies_and_too_much_are_said(dock):
         dock.grid()
 
 
+def test_coil_maps_vary_where_there_are_several_coils(qtbot, dock, viewer):
+    assert dock.rows.name.findData("coil_maps") < 0
+    layers.add_kspace(viewer, scan(n_coils=3, name="three coils"))
+    dock.base.input.layer = next(x for x in viewer.layers if "three coils" in x.name and views.role_of(x) == "kspace")
+    dock.rows.choose("coil_maps")
+    assert dock.rows.values.text() == "espirit, walsh"
+    assert [cells[0].coil_maps for cells in dock.grid().recipes] == ["espirit", "walsh"]
+    assert dock.rows.name.itemText(dock.rows.name.currentIndex()) == "Coil maps"
+    dock.base.set_recipe(Recipe.for_method("tv", coil_maps="walsh"))
+    dock.base.show_facts()
+    assert "coil maps walsh" in dock.base.facts.sentence
+
+
 def test_the_method_brings_its_own_parameters(dock):
     dock.rows.values.setText("3, 4")
     dock.base.method.setCurrentIndex(dock.base.method.findData("dds"))

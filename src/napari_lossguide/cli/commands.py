@@ -76,6 +76,7 @@ def kspace_facts(args: argparse.Namespace) -> dict[str, Any]:
         "noise_std": kdata.noise_std,
         "reference": kdata.reference is not None,
         "maps": kdata.maps is not None,
+        "calibration": "none" if kdata.calibration is None else list(kdata.calibration.shape[2:]),
     }
 
 

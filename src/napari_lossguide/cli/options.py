@@ -13,14 +13,13 @@ from napari_lossguide.cli.priors import check, join
 from napari_lossguide.cli.reading import add_reading, add_variable
 from napari_lossguide.cli.recon import recon
 from napari_lossguide.cli.sample import sample
+from napari_lossguide.cli.shared_options import DEVICES, add_mask_options, add_recon_options, add_settings
 from napari_lossguide.cli.sweep import sweep
 from napari_lossguide.cli.train import train
 from napari_lossguide.cli.train_classifier import train_classifier
 from napari_lossguide.cli.uncertainty import add_uncertainty
-from napari_lossguide.cli.values import parse_loss, parse_setting, parse_shape, parse_vary, parse_workers
+from napari_lossguide.cli.values import parse_shape, parse_vary, parse_workers
 from napari_lossguide.types import InvalidInput
-
-DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
 class Parser(argparse.ArgumentParser):
@@ -137,64 +136,6 @@ def add_batch(commands: Any) -> None:
     p.set_defaults(run=batch)
 
 
-def add_recon_options(p: argparse.ArgumentParser, output: str | None = None) -> None:
-    """Everything that a reconstruction follows from."""
-    p.add_argument(
-        "input", metavar="INPUT", help="k-space or images: .npy, .npz, .mat, fastMRI or ISMRMRD .h5, BART .cfl, NIfTI"
-    )
-    p.add_argument("-o", "--output", required=True, metavar="OUT.npz", help=output)
-    add_reading(p)
-    which = p.add_mutually_exclusive_group()
-    which.add_argument("--mask", metavar="M.npy", help="keep only these acquired points")
-    which.add_argument("--mask-type", metavar="NAME", help="keep only the points of a mask made with the next options")
-    add_mask_options(p, "--mask-seed", "--mask-axis")
-    p.add_argument("--maps", metavar="FILE", help="coil maps (.npy, or .npz with `maps`) instead of estimated ones")
-    add_noise(p)
-    p.add_argument("--prior", metavar="NAME", help="a bundled prior, a prior's file or another library's model (brain)")
-    p.add_argument("--method", metavar="NAME", help="see `lossguide methods` (prox-mean)")
-    p.add_argument("--steps", type=int, metavar="N", help="network evaluations, or iterations of a classical method")
-    add_extras(p)
-    p.add_argument("--samples", type=int, metavar="P", help="posterior samples; the image is their mean (1)")
-    p.add_argument("--seed", type=int, metavar="N")
-    p.add_argument("--device", choices=DEVICES, default="auto")
-    p.add_argument("--recipe", metavar="R.json", help="a recipe, or a result file with one")
-    add_settings(
-        p,
-        "a parameter of the method (guidance.gamma=1.0), of the mask (mask.axis=y) or a field of the recipe (batch=1)",
-    )
-
-
-def add_noise(p: argparse.ArgumentParser) -> None:
-    """The noise level, given or measured."""
-    noise = p.add_mutually_exclusive_group()
-    noise.add_argument(
-        "--noise-std", type=float, metavar="S", help="noise of the k-space, E|n|^2 = S^2, instead of an estimate"
-    )
-    noise.add_argument("--noise-scan", metavar="FILE", help="k-space of noise alone, which gives the noise's level")
-
-
-def add_extras(p: argparse.ArgumentParser) -> None:
-    """What goes beside the method: a warm start, further losses, a region."""
-    p.add_argument(
-        "--start",
-        choices=("noise", "zero-filled", "cg-sense", "l1-wavelet", "tv"),
-        help="noise is added to this reconstruction; lower schedule.sigma_max with it (noise)",
-    )
-    p.add_argument(
-        "--loss",
-        dest="losses",
-        action="append",
-        type=parse_loss,
-        metavar="KIND=WEIGHT[,low=L,high=H]",
-        help="a further loss of the estimate: tv, range or region; repeatable",
-    )
-    p.add_argument(
-        "--region",
-        metavar="FILE.npy",
-        help="bool (ny, nx): the pixels that `repaint` fills or the loss `region` weights",
-    )
-
-
 def add_info(commands: Any) -> None:
     """``lossguide info``."""
     p = commands.add_parser("info", help="what a k-space or result file holds")
@@ -300,20 +241,3 @@ def add_train_classifier(commands: Any) -> None:
     p.add_argument("--data", required=True, metavar="FOLDER", help="with the training files")
     p.add_argument("--out", required=True, metavar="FOLDER", help="for what is drawn and for the classifier")
     p.set_defaults(run=train_classifier)
-
-
-def add_mask_options(p: argparse.ArgumentParser, seed: str, axis: str) -> None:
-    """The parameters that most masks have."""
-    p.add_argument("--acceleration", type=float, metavar="R")
-    p.add_argument(
-        "--center-fraction", type=float, metavar="C", help="part of the lines that is acquired in the centre"
-    )
-    p.add_argument(seed, dest="mask_seed", type=int, metavar="N")
-    p.add_argument(axis, dest="mask_axis", choices=("x", "y"), help="direction along which lines are skipped")
-
-
-def add_settings(p: argparse.ArgumentParser, what: str) -> None:
-    """``--set KEY=VALUE``, repeated."""
-    p.add_argument(
-        "--set", dest="settings", action="append", default=[], type=parse_setting, metavar="KEY=VALUE", help=what
-    )

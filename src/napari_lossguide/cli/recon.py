@@ -62,7 +62,7 @@ def field_options(args: argparse.Namespace, shape: tuple[int, int]) -> dict[str,
     from napari_lossguide.data.readers import read_mask, read_noise
     from napari_lossguide.masks import MaskRecipe
 
-    names = ("prior", "samples", "seed", "noise_std", "start", "losses")
+    names = ("prior", "samples", "seed", "noise_std", "start", "losses", "coil_maps")
     options = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     if args.real:
         options["image"] = "real"

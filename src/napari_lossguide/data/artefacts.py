@@ -135,7 +135,7 @@ def drop_points(kdata: KData, points: np.ndarray) -> KData:
 
 
 def add_noise(kdata: KData, noise_std: float, seed: int = 0) -> KData:
-    """Add white circular complex Gaussian noise to every acquired point.
+    """Add white circular complex Gaussian noise to every acquired point, those of the calibration included.
 
     Parameters
     ----------
@@ -150,10 +150,14 @@ def add_noise(kdata: KData, noise_std: float, seed: int = 0) -> KData:
     """
     if not 0 < noise_std < np.inf:
         raise InvalidInput(f"The noise std is {noise_std}; accepted are finite numbers above 0.")
-    kspace = np.asarray(kdata.kspace) + complex_noise(kdata.kspace.shape, noise_std, seed) * kdata.acquired
+    size, block = kdata.kspace.size, kdata.calibration
+    noise = complex_noise((size + (0 if block is None else block.size),), noise_std, seed)
+    kspace = np.asarray(kdata.kspace) + noise[:size].reshape(kdata.kspace.shape) * kdata.acquired
     known = kdata.noise_std
     noisy = changed(kdata, kspace, "noise", f"white noise of std {noise_std:.4g} added (seed {seed})")
-    return replace(noisy, noise_std=None if known is None else float(np.hypot(known, noise_std)))
+    total = None if known is None else float(np.hypot(known, noise_std))
+    noisy_block = None if block is None else block + noise[size:].reshape(block.shape)
+    return replace(noisy, noise_std=total, calibration=noisy_block)
 
 
 def std_for_snr(kdata: KData, snr: float) -> float:

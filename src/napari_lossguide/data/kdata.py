@@ -29,6 +29,8 @@ class KData:
     source : the file it comes from, or a description.
     reference : float32 or complex64 (slice, ny, nx) if the true image is known (a simulation), else None.
     maps : complex64 (slice, coil, ny, nx), coil maps that were given or that the simulation used, else None.
+    calibration : complex64 (slice, coil, cy, cx), a block of k-space, its centre at index n // 2, that was measured
+        beside the k-space; coil maps are estimated from it, or from the acquired centre if there is none.
     simulated : computed from an image, never measured.
     real : the image is known to be real-valued.
     noise_std : E|n|^2 = noise_std^2 per k-space point, if known.
@@ -56,6 +58,7 @@ class KData:
     affine: np.ndarray | None = None
     corner: tuple[float, float, float] = (0.0, 0.0, 0.0)
     origin: Origin | None = None
+    calibration: np.ndarray | SliceWise | None = None
 
     def __post_init__(self) -> None:
         kspace = _as_complex64(self.kspace, f"The k-space of {self.name}", slices=True)
@@ -74,6 +77,7 @@ class KData:
         object.__setattr__(self, "spacing", _as_spacing(self.spacing, self.name))
         object.__setattr__(self, "reference", self._checked_reference())
         object.__setattr__(self, "maps", self._checked_maps())
+        object.__setattr__(self, "calibration", self._checked_calibration())
         if self.noise_std is not None and not 0 <= self.noise_std < np.inf:
             raise InvalidInput(f"noise_std of {self.name} is {self.noise_std}; accepted are finite numbers from 0.")
         object.__setattr__(self, "affine", self._checked_affine())
@@ -117,6 +121,17 @@ class KData:
                 f"or {self.kspace.shape}."
             )
         return maps if isinstance(maps, SliceWise) else np.broadcast_to(maps, self.kspace.shape)
+
+    def _checked_calibration(self) -> np.ndarray | SliceWise | None:
+        if self.calibration is None:
+            return None
+        block, most = _as_complex64(self.calibration, f"The calibration of {self.name}"), self.kspace.shape
+        if block.ndim != 4 or block.shape[:2] != most[:2] or 0 in block.shape or (np.array(block.shape) > most).any():
+            raise InvalidInput(
+                f"The calibration of {self.name} has shape {block.shape}; it must be (slice, coil, cy, cx), as many "
+                f"slices and coils and no more rows and columns than the k-space, {most}."
+            )
+        return block
 
     @classmethod
     def from_array(cls, kspace: np.ndarray, mask: np.ndarray | None = None, **fields: Any) -> KData:
@@ -207,6 +222,8 @@ class KData:
         arrays = {"kspace": np.asarray(self.kspace), "mask": self.acquired, "spacing": np.asarray(self.spacing)}
         if self.maps is not None:
             arrays["maps"] = np.asarray(self.maps)
+        if self.calibration is not None:
+            arrays["calibration"] = np.asarray(self.calibration)
         if self.affine is not None:
             arrays["affine"] = self.affine
         if self.simulated:  # without it nobody could tell that the k-space was never measured
@@ -253,6 +270,7 @@ class KData:
             origin=None if self.origin is None else self.origin.select(slice_index),
             reference=None if self.reference is None else self.reference[one],
             maps=None if self.maps is None else self.maps[one],
+            calibration=None if self.calibration is None else self.calibration[one],
         )
 
 

@@ -107,7 +107,7 @@ class Scan:
             return SliceWise(lambda index: getattr(one(index), name)[0], (self.n_slices, *like.shape[1:]), like.dtype)
 
         affine = None if middle.affine is None else affine_from(middle.affine, -(self.n_slices // 2))
-        arrays: dict[str, Any] = {name: stack(name) for name in ("kspace", "reference", "maps")}
+        arrays: dict[str, Any] = {name: stack(name) for name in ("kspace", "reference", "maps", "calibration")}
         return replace(middle, **arrays, affine=affine, origin=self.origin)
 
     def stamp(self) -> tuple[tuple[int, int], ...]:
@@ -232,6 +232,7 @@ def _kdata(loaded: Loaded, path: str | os.PathLike[str], real: bool, acquired: n
     fields |= {
         "affine": loaded.affine,
         "maps": loaded.maps,
+        "calibration": loaded.calibration,
         "reference": loaded.reference,
         "noise_std": loaded.noise_std,
     }

@@ -1,4 +1,4 @@
-"""Coil sensitivities from the calibration lines of the undersampled data.
+"""Coil sensitivities from the calibration lines of the undersampled data; those of `walsh` are faster, not as exact.
 
 ESPIRiT: Uecker et al. 2014, Magn Reson Med 71:990; computed by SigPy.
 """
@@ -40,6 +40,44 @@ def kernel_width(width: int) -> int:
     return min(KERNEL, width // 2 - 1)
 
 
+def calibration_square(
+    kspace: NDArray[np.complex64], mask: NDArray[np.bool_], width: int
+) -> tuple[int, int, int, NDArray[np.bool_]]:
+    """The square of k-space that maps are estimated from.
+
+    Parameters
+    ----------
+    kspace : complex64 (coil, ny, nx), zero outside the mask.
+    mask : bool (ny, nx).
+    width : its side, at most.
+
+    Returns
+    -------
+    top, left, width, bool (coil,)
+        Its first row and column, its side, and which coils have signal in it.
+
+    Raises
+    ------
+    InvalidInput
+        If the fully acquired centre is too small or holds no signal.
+    """
+    available = calibration_width(mask)
+    if available < LEAST_CALIBRATION:
+        raise InvalidInput(
+            "There are no calibration lines to estimate coil maps from: "
+            f"the fully acquired centre of k-space is {available} points wide, "
+            f"{LEAST_CALIBRATION} are needed; use a larger center_fraction or give the maps."
+        )
+    width = min(width, available)
+    top, left = (n // 2 - width // 2 for n in mask.shape)
+    alive = np.asarray(kspace[:, top : top + width, left : left + width].any(axis=(1, 2)))
+    if not alive.any():
+        raise InvalidInput(
+            "The calibration lines hold no signal, so the coil maps are empty; check the k-space's centre."
+        )
+    return top, left, width, alive
+
+
 def espirit_maps(
     kspace: NDArray[np.complex64], mask: NDArray[np.bool_], *, width: int = 24, crop: float = 0.8
 ) -> NDArray[np.complex64]:
@@ -57,20 +95,7 @@ def espirit_maps(
     InvalidInput
         If the fully acquired centre is too small or holds no signal.
     """
-    available = calibration_width(mask)
-    if available < LEAST_CALIBRATION:
-        raise InvalidInput(
-            "There are no calibration lines to estimate coil maps from: "
-            f"the fully acquired centre of k-space is {available} points wide, "
-            f"{LEAST_CALIBRATION} are needed; use a larger center_fraction or give the maps."
-        )
-    width = min(width, available)
-    top, left = (n // 2 - width // 2 for n in mask.shape)
-    alive = kspace[:, top : top + width, left : left + width].any(axis=(1, 2))
-    if not alive.any():
-        raise InvalidInput(
-            "The calibration lines hold no signal, so the coil maps are empty; check the k-space's centre."
-        )
+    _, _, width, alive = calibration_square(kspace, mask, width)
     from sigpy.mri.app import EspiritCalib
 
     # SigPy divides by the phase of the first coil, which must not be a dead one.

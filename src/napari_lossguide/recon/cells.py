@@ -82,6 +82,8 @@ def fingerprint(kdata: KData, maps: ArrayLike | None = None) -> str:
         for part in held:  # one slice of it in memory at a time
             content.update(part.tobytes())
     content.update(str(kdata.real).encode())
+    if kdata.calibration is not None:
+        content.update(f"{kdata.calibration.shape}".encode() + np.ascontiguousarray(kdata.calibration).tobytes())
     return content.hexdigest()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 from napari_lossguide.data.fourier import mirrored
 from napari_lossguide.operators.cartesian_sense import CartesianSense
 from napari_lossguide.operators.coil_maps import espirit_maps
+from napari_lossguide.operators.walsh import walsh_maps
 from napari_lossguide.priors.domain import estimate_scale
 from napari_lossguide.types import InvalidInput, Problem
 
@@ -95,12 +96,44 @@ def estimate_noise_std(kspace: NDArray[np.complex64], mask: NDArray[np.bool_], *
     return noise_from_periphery(kspace, mask)
 
 
-def coil_maps(kdata: KData, index: int, calibration: int) -> NDArray[np.complex64]:
-    """Maps of one slice (coil, ny, nx): ones for one coil, ESPIRiT from the acquired centre for several."""
+def coil_maps(
+    kdata: KData, index: int, calibration: int, estimator: Literal["espirit", "walsh"] = "espirit"
+) -> NDArray[np.complex64]:
+    """Maps of one slice (coil, ny, nx): ones for one coil, for several estimated.
+
+    From the calibration lines, where the data have some of their own, else from the acquired centre.
+
+    Parameters
+    ----------
+    kdata : undersampled k-space.
+    index : slice.
+    calibration : side of the calibration square, at most.
+    estimator : as `Recipe.coil_maps`.
+
+    Raises
+    ------
+    InvalidInput
+        If there is no such centre, or nothing in it.
+    """
     kspace = kdata.kspace[index]
     if kdata.n_coils == 1:
         return np.ones_like(kspace)
-    return espirit_maps(kspace, kdata.acquired, width=calibration)
+    estimate = walsh_maps if estimator == "walsh" else espirit_maps
+    return estimate(*calibration_data(kdata, index), width=calibration)
+
+
+def calibration_data(kdata: KData, index: int) -> tuple[NDArray[np.complex64], NDArray[np.bool_]]:
+    """What maps of a slice are estimated from: complex64 (coil, ny, nx), and which of its points were measured."""
+    if kdata.calibration is None:
+        return kdata.kspace[index], kdata.acquired
+    block = kdata.calibration[index]
+    own = tuple(
+        slice(n // 2 - c // 2, n // 2 - c // 2 + c) for n, c in zip(kdata.image_shape, block.shape[1:], strict=True)
+    )
+    kspace, mask = np.zeros_like(kdata.kspace[index]), np.zeros(kdata.image_shape, bool)
+    kspace[:, *own] = block
+    mask[own] = True
+    return kspace, mask
 
 
 def check_maps(maps: NDArray[np.complexfloating], kdata: KData) -> NDArray[np.complex64]:

@@ -17,6 +17,8 @@ from napari_lossguide.data.kdata import KData
 from napari_lossguide.data.slice_wise import SliceWise
 from napari_lossguide.priors.classifier.classifier import CLASSES, find_classifier
 
+ESTIMATORS = {"espirit": "ESPIRiT", "walsh": "Walsh"}
+
 
 def versions(device: torch.device) -> dict[str, Any]:
     """What a run's numbers depend on beside its recipe and its data."""
@@ -45,6 +47,28 @@ def classifier_facts(guidance: Mapping[str, Any]) -> dict[str, str]:
         return {}
     content = find_classifier(guidance["classifier"]).read_bytes()
     return {"classifier_sha256": hashlib.sha256(content).hexdigest()}
+
+
+def maps_facts(kdata: KData, estimator: str, given: bool) -> dict[str, str]:
+    """Where the coil maps of a run come from; nothing of one coil that was given none.
+
+    Parameters
+    ----------
+    kdata : what was reconstructed.
+    estimator : as `Recipe.coil_maps`.
+    given : maps were given, so nothing was estimated.
+    """
+    if given:
+        return {"coil_maps": "given"}
+    if kdata.n_coils == 1:
+        return {}
+    if kdata.calibration is None:
+        return {"coil_maps": f"{ESTIMATORS[estimator]} of the acquired centre"}
+    cy, cx = kdata.calibration.shape[2:]
+    return {
+        "coil_maps": f"{ESTIMATORS[estimator]} of the calibration lines ({cy} x {cx})",
+        "calibration_sha256": hash_of(kdata.calibration),
+    }
 
 
 def finished() -> dict[str, str]:

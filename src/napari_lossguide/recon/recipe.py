@@ -71,7 +71,18 @@ class Recipe(BaseModel):
     shape: tuple[ImageSide, ImageSide] | None = Field(
         None, description="(ny, nx) of samples that are drawn without data; k-space has its own"
     )
-    calibration: int = Field(24, ge=8, le=256, description="side of the ESPIRiT calibration square, at most")
+    coil_maps: Literal["espirit", "walsh"] = Field(
+        "espirit",
+        description="How the maps of several coils are estimated where none are given: ESPIRiT, or Walsh's local "
+        "covariances, which are several times as fast and not as exact, least of all with few calibration lines.",
+        json_schema_extra={"titles": {"espirit": "ESPIRiT", "walsh": "Walsh (faster)"}},
+    )
+    calibration: int = Field(
+        24,
+        ge=8,
+        le=256,
+        description="side of the square at the centre of k-space that coil maps are made from, at most",
+    )
     changes: tuple[Change, ...] = ()
 
     @model_validator(mode="after")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -22,10 +22,10 @@ from napari_lossguide.recon.listening import Listening
 from napari_lossguide.recon.live import Live
 from napari_lossguide.recon.methods import method
 from napari_lossguide.recon.problem import check_maps, coil_maps, data_residual
-from napari_lossguide.recon.provenance import classifier_facts, provenance
+from napari_lossguide.recon.provenance import classifier_facts, maps_facts, provenance
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.recon.result import Progress, Result
-from napari_lossguide.recon.slices import Slices
+from napari_lossguide.recon.slices import MapsOf, Slices
 from napari_lossguide.recon.tape import Tape
 from napari_lossguide.types import Denoiser, Diverged, InvalidInput, Step
 
@@ -67,7 +67,7 @@ class Run:
         denoiser: Denoiser | None,
         losses: Sequence[Loss],
         tape: Tape | None = None,
-        maps_of: Callable[[KData, int, int], NDArray[np.complex64]] = coil_maps,
+        maps_of: MapsOf = coil_maps,
     ) -> None:
         self.start = time.perf_counter()
         self.live, self.losses, self.tape = live, losses, tape
@@ -291,6 +291,7 @@ class Run:
             scale=tuple(self.slices.scale(i) for i in range(len(image))),
             provenance=provenance(self.kdata, image, self.device)
             | classifier_facts(self.recipe.guidance)
+            | maps_facts(self.kdata, self.recipe.coil_maps, self.slices.given is not None)
             | {"slices_at_once": self.at_once, "batches_split": self.split},
             simulated=self.kdata.simulated,
             failed=dict(self.failed),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING
+from typing import Literal
 
 import numpy as np
 import torch
@@ -19,8 +19,7 @@ from napari_lossguide.recon.problem import data_residual, make_problem
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.types import InvalidInput, Problem
 
-if TYPE_CHECKING:
-    MapsOf = Callable[[KData, int, int], NDArray[np.complex64]]
+MapsOf = Callable[[KData, int, int, Literal["espirit", "walsh"]], NDArray[np.complex64]]
 
 
 class Slices:
@@ -31,7 +30,7 @@ class Slices:
     kdata : undersampled k-space.
     recipe : with its kind of image filled in.
     given : complex64 (slice, coil, ny, nx) maps; None: ``maps_of`` makes them.
-    maps_of : (k-space, slice, side of the calibration square) -> maps (coil, ny, nx).
+    maps_of : (k-space, slice, side of the calibration square, estimator) -> maps (coil, ny, nx).
     region : bool (ny, nx) that a person drew.
     device : where to compute.
 
@@ -78,7 +77,7 @@ class Slices:
                 f"Slice {index} of {self.kdata.name} is missing: it is NaN, as slices are that failed before."
             )
         if self.given is None:
-            maps = self.maps_of(self.kdata, index, self.recipe.calibration)
+            maps = self.maps_of(self.kdata, index, self.recipe.calibration, self.recipe.coil_maps)
         else:
             maps = self.given[index]
         problem = make_problem(

@@ -69,13 +69,15 @@ class EstimatedMaps:
     """Bytes that are kept."""
 
     def __init__(self) -> None:
-        self.kept: dict[tuple[int, int, bytes], NDArray[np.complex64]] = {}
+        self.kept: dict[tuple[int, int, str, bytes], NDArray[np.complex64]] = {}
 
-    def __call__(self, kdata: KData, index: int, calibration: int) -> NDArray[np.complex64]:
+    def __call__(
+        self, kdata: KData, index: int, calibration: int, estimator: Literal["espirit", "walsh"] = "espirit"
+    ) -> NDArray[np.complex64]:
         """As ``problem.coil_maps``; of one scan only."""
-        key = index, calibration, kdata.acquired.tobytes()
+        key = index, calibration, estimator, kdata.acquired.tobytes()
         if key not in self.kept:
-            self.kept[key] = coil_maps(kdata, index, calibration)
+            self.kept[key] = coil_maps(kdata, index, calibration, estimator)
             while sum(maps.nbytes for maps in self.kept.values()) > self.MOST and len(self.kept) > 1:
                 self.kept.pop(next(iter(self.kept)))
         return self.kept[key]

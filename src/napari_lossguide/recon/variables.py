@@ -25,9 +25,11 @@ FIELDS = {
     "samples": ("Samples", ""),
     "start": ("Start", ""),
     "noise_std": ("Noise level of the k-space", "E|n|² = noise_std², in the units of the k-space."),
+    "coil_maps": ("Coil maps", ""),
     "calibration": ("Calibration square", "Side of the square at the centre of k-space that coil maps come from."),
     "prior": ("Prior", "Names of bundled priors or paths of files."),
 }
+OF_COILS = ("coil_maps", "calibration")
 OF_A_PRIOR = ("seed", "samples", "start", "prior")
 
 
@@ -98,8 +100,14 @@ class Variable:
         return ", ".join(dict.fromkeys(shown(v) for v in around if self.low <= v <= self.high))
 
 
-def variables(base: Recipe) -> dict[str, Variable]:
-    """Everything that can vary in a sweep of this recipe, by full name; the method's own parameters first."""
+def variables(base: Recipe, n_coils: int | None = None) -> dict[str, Variable]:
+    """Everything that can vary in a sweep of this recipe, by full name; the method's own parameters first.
+
+    Parameters
+    ----------
+    base : the recipe.
+    n_coils : of the scan, if it is known: what means nothing to one coil is left out.
+    """
     chosen = method(base.method)
     found = []
     for part, model in chosen.models.items():
@@ -110,7 +118,7 @@ def variables(base: Recipe) -> dict[str, Variable]:
         key=lambda v: (v.name not in chosen.live_knobs, "steps" not in v.name, not v.name.startswith("guidance"))
     )
     found += [*of_losses(base), *of_mask(base), *of_fields(base)]
-    return {variable.name: variable for variable in found}
+    return {variable.name: variable for variable in found if n_coils != 1 or variable.name not in OF_COILS}
 
 
 def of_losses(base: Recipe) -> Iterator[Variable]:

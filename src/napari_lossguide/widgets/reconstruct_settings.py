@@ -14,6 +14,7 @@ from napari_lossguide.recon.knobs import LOSSES, same_but_weights
 from napari_lossguide.recon.live import Change
 from napari_lossguide.recon.methods import METHODS, PARTS, Method, method
 from napari_lossguide.recon.recipe import Recipe
+from napari_lossguide.recon.variables import OF_COILS
 from napari_lossguide.types import InvalidInput
 from napari_lossguide.widgets.beside_method import BesideMethod
 from napari_lossguide.widgets.boxes import ComboBox
@@ -61,7 +62,7 @@ class ReconstructSettings(QWidget):
         self.device, self.run_on = _combo(DEVICES), RunOn()
         self.prior, self.values = PriorChoice(), ValuesRow(panel.attempt)
         self.sampling = ParamsForm(Recipe, only=["samples", "seed"])
-        self.advanced = ParamsForm(Recipe, only=["image", "noise_std", "calibration", "batch", "slices"])
+        self.advanced = ParamsForm(Recipe, only=["image", "noise_std", *OF_COILS, "batch", "slices"])
         self.phase, self.replay = QCheckBox("Phase as a layer too"), QCheckBox()
         self.parts = QCheckBox("What the data say, what was filled in")
         self._facts = QLabel()
@@ -173,6 +174,8 @@ class ReconstructSettings(QWidget):
     def show_facts(self) -> None:
         """Say what the input and the mask amount to."""
         kdata = self._kdata()
+        for name in OF_COILS:
+            self.advanced.show_row(name, kdata is not None and kdata.n_coils > 1)
         self._facts.setText(
             "Open a file or sample data; Plugins > napari-lossguide > Getting started shows the way."
             if kdata is None
@@ -320,6 +323,9 @@ def facts(kdata: KData, mask: Layer | None) -> str:
     if kdata.n_slices > 1:
         parts.append(f"{kdata.n_slices} slices")
     parts.append("fully sampled" if share == 1 else f"{share:.1%} acquired" + (f" ({1 / share:.1f}×)" if share else ""))
+    if kdata.calibration is not None:
+        cy, cx = kdata.calibration.shape[2:]
+        parts.append(f"coil maps from {cy} × {cx} calibration points")
     text = " · ".join(parts)
     return f"{text}<br>{SIMULATION}" if kdata.simulated else text
 

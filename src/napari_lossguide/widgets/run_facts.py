@@ -22,6 +22,8 @@ TITLES = {
     "input": "Input",
     "input_sha256": "SHA-256 of the k-space used",
     "image_sha256": "SHA-256 of the image",
+    "coil_maps": "Coil maps",
+    "calibration_sha256": "SHA-256 of the calibration lines",
     "classifier_sha256": "SHA-256 of the classifier",
     "device": "Device",
     "threads": "Threads",

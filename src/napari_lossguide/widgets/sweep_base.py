@@ -77,6 +77,11 @@ class SweepBase(QWidget):
             )
         return found
 
+    def n_coils(self) -> int | None:
+        """Of the chosen scan; None if there is none."""
+        kdata = self._kdata()
+        return None if kdata is None else kdata.n_coils
+
     def recipe(self) -> Recipe:
         """What all cells begin with.
 
@@ -252,6 +257,7 @@ def describe(recipe: Recipe) -> str:
         said += [f"{recipe.samples} samples"] * (recipe.samples > 1) + [f"start {recipe.start}"] * (
             recipe.start != "noise"
         )
+    said += [f"coil maps {recipe.coil_maps}"] * (recipe.coil_maps != "espirit")
     if recipe.mask is None:
         said.append("all acquired points")
     elif recipe.mask.kind == DRAWN:

@@ -207,7 +207,7 @@ class SweepDock(RunDock):
     def _offer(self) -> None:
         """Offer what can vary in the recipe of now."""
         try:
-            offered = variables(self.base.recipe())
+            offered = variables(self.base.recipe(), self.base.n_coils())
         except InvalidInput:
             return  # the facts line says what is wrong
         for axis in (self.rows, self.columns):

@@ -1,5 +1,7 @@
 """Coil compression, against singular values and simulated coils."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -145,3 +147,19 @@ class TestKData:
     def test_other_numbers(self, scan, method, n_coils):
         with pytest.raises(InvalidInput, match=f"8 coils cannot be compressed to {n_coils}; accepted are 1 to 8"):
             compress_coils(scan, n_coils, method)
+
+
+@pytest.mark.parametrize("method", ["svd", "gcc"])
+def test_the_calibration_is_mixed_like_the_kspace(scan, method):
+    """A block of the data gives the same block of the compressed data, exactly where it spans the readout."""
+    under = scan.undersample(np.repeat(np.arange(48) % 2 == 1, 48).reshape(48, 48))
+    whole = replace(under, calibration=scan.kspace[:, :, 12:36])
+    expected = compress_coils(replace(under, calibration=scan.kspace), 3, method).calibration
+    got = compress_coils(whole, 3, method)
+    assert got.calibration.shape == (2, 3, 24, 48)
+    np.testing.assert_allclose(got.calibration, expected[:, :, 12:36], atol=1e-4)
+    np.testing.assert_array_equal(got.kspace, compress_coils(under, 3, method).kspace)
+    short = compress_coils(replace(under, calibration=scan.kspace[:, :, 12:36, 8:40]), 3, method).calibration
+    centre = expected[:, :, 12:36, 16:32]
+    assert np.linalg.norm(short[..., 8:24] - centre) < (1e-5 if method == "svd" else 0.02) * np.linalg.norm(centre)
+    assert compress_coils(under, 3, method).calibration is None

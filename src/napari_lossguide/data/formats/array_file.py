@@ -14,7 +14,7 @@ from napari_lossguide.types import InvalidInput
 DEFAULTS = ("kspace", "images")
 AXES: dict[Kind, int] = {"kspace": 4, "images": 3}
 _SIMULATED = ("simulated", "real", "reference")  # what `KData.arrays` says of a simulation
-BESIDE = ("mask", "maps", "spacing", "pixel_mm", "affine", *_SIMULATED)
+BESIDE = ("mask", "maps", "calibration", "spacing", "pixel_mm", "affine", *_SIMULATED)
 
 
 def choose_array(names: Sequence[str], path: Path, preferred: Sequence[str]) -> str:
@@ -65,6 +65,8 @@ def beside(arrays: Mapping[str, np.ndarray], slices: slice, path: Path) -> dict[
     fields["mask"] = arrays.get("mask")
     maps = arrays.get("maps")
     fields["maps"] = maps[slices] if maps is not None and maps.ndim == 4 else maps
+    calibration = arrays.get("calibration")
+    fields["calibration"] = calibration if calibration is None else calibration[slices]
     if np.any(arrays.get("simulated", False)):
         reference = arrays.get("reference")
         fields |= {"simulated": True, "real": bool(np.any(arrays.get("real", False)))}

@@ -78,6 +78,7 @@ class Loaded:
     noise_std : E|n|^2 = noise_std^2 per k-space point, if the file says it.
     affine : float (4, 4), from indices (slice, y, x, 1) of the whole entry to patient coordinates in mm (right,
         anterior and superior are positive, as in NIfTI); None if the file does not say.
+    calibration : complex (slice, coil, cy, cx), a centred block of k-space to make coil maps from; see `KData`.
     """
 
     kind: Kind
@@ -90,6 +91,7 @@ class Loaded:
     real: bool = False
     noise_std: float | None = None
     affine: np.ndarray | None = None
+    calibration: np.ndarray | None = None
 
 
 class Format(Protocol):

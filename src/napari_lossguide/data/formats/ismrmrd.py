@@ -14,6 +14,7 @@ import numpy as np
 
 from napari_lossguide.data.formats.base import Entry, Loaded, choose_entry
 from napari_lossguide.data.formats.fastmri import HDF5
+from napari_lossguide.data.formats.ismrmrd_calibration import Block
 from napari_lossguide.data.formats.ismrmrd_noise import Whitening
 from napari_lossguide.data.formats.ismrmrd_rows import (
     DIMENSIONS,
@@ -51,8 +52,12 @@ class _Part:
     def entry(self) -> Entry:
         nz, ny, nx = self.space.pixels
         coils = int(self.rows["coils"][self.chosen[0]])
-        note = _note(self.rows, self.chosen, self.space)
+        note = _note(self.rows, self.chosen, self.space, self.calibration)
         return Entry(self.name, "kspace", (len(self.order) * nz, coils, ny, nx), note)
+
+    @cached_property
+    def calibration(self) -> Block | None:
+        return Block.of(self.rows, self.chosen, self.space, self.path)
 
     @cached_property
     def placement(self) -> tuple[tuple[float, float, float], np.ndarray | None]:
@@ -100,19 +105,17 @@ class ISMRMRD:
 
         part = next(part for part in _look(path, oversampled=not steps.remove_oversampling) if part.name == name)
         whitening = part.whitening if steps.prewhiten else Whitening()
+        wanted = [(int(number), z) for number in part.order for z in range(part.space.pixels[0])][slices]
+        ghosts, block = steps.phase_correction, None
         with h5py.File(path, "r") as file:
+            data = file[part.group]["data"]
             kspace, mask, noise_std = assemble(
-                file[part.group]["data"],
-                part.rows,
-                part.chosen,
-                part.space,
-                [(number, z) for number in part.order for z in range(part.space.pixels[0])][slices],
-                whitening,
-                path,
-                ghosts=steps.phase_correction,
+                data, part.rows, part.chosen, part.space, wanted, whitening, path, ghosts=ghosts
             )
+            if part.calibration is not None:
+                block = part.calibration.read(data, part.rows, part.space, wanted, whitening, path, ghosts=ghosts)
         spacing, affine = part.placement
-        return Loaded("kspace", kspace, spacing, mask, noise_std=noise_std, affine=affine)
+        return Loaded("kspace", kspace, spacing, mask, calibration=block, noise_std=noise_std, affine=affine)
 
 
 def _look(path: Path, *, oversampled: bool = False) -> tuple[_Part, ...]:
@@ -150,10 +153,12 @@ def _parts(file: h5py.File, path: Path, oversampled: bool) -> list[_Part]:
     groups = _groups(file)
     found: list[_Part] = []
     refused: set[str] = set()
+    only = 0
     for group in groups:
         header = _header(file[group]["xml"], path)
         rows = read_rows(file[group]["data"], path)
         rows.flags.writeable = False  # it is kept
+        only += int(is_calibration_only(rows).sum())
         usable = []
         for number, encoding in enumerate(header.encoding):
             trajectory = str(getattr(encoding.trajectory, "value", encoding.trajectory))
@@ -166,13 +171,17 @@ def _parts(file: h5py.File, path: Path, oversampled: bool) -> list[_Part]:
         for number, space in usable:
             found += _of_encoding(path, group, number, space, rows, float(bandwidth))
     if not found:
-        kinds = ", ".join(sorted(refused))
-        raise InvalidInput(
-            f"{path} has acquisitions along {kinds} trajectories, which are not read; accepted are Cartesian ones."
-            if refused
-            else f"{path} has no acquisitions of an image; accepted are ISMRMRD files with Cartesian imaging lines."
-        )
+        raise InvalidInput(_nothing(path, refused, only))
     return _named(found, len(groups) > 1)
+
+
+def _nothing(path: Path, refused: set[str], only: int) -> str:
+    """Why a file holds nothing to reconstruct: other trajectories, or only so many lines for calibration."""
+    if refused:
+        kinds = ", ".join(sorted(refused))
+        return f"{path} has acquisitions along {kinds} trajectories, which are not read; accepted are Cartesian ones."
+    but = f" but {only} lines for calibration alone" if only else ""
+    return f"{path} has no acquisitions of an image{but}; accepted are ISMRMRD files with Cartesian imaging lines."
 
 
 def _of_encoding(path: Path, group: str, number: int, space: Space, rows: np.ndarray, bandwidth: float) -> list[_Part]:
@@ -198,12 +207,13 @@ def _named(parts: list[_Part], several_groups: bool) -> list[_Part]:
     return named
 
 
-def _note(rows: np.ndarray, chosen: np.ndarray, space: Space) -> str:
+def _note(rows: np.ndarray, chosen: np.ndarray, space: Space, calibration: Block | None) -> str:
+    used = "for coil maps" if calibration is not None else "of the file left out"
     corrects = is_phase_correction(rows) & is_reverse(rows[chosen]).any()
     counts = {
         "noise scan": is_noise(rows),
         "phase-correction lines": corrects,
-        "calibration-only lines of the file left out": is_calibration_only(rows),
+        f"calibration-only lines {used}": is_calibration_only(rows),
         "lines of navigators, phase correction or other kinds of the file left out": is_other(rows) & ~corrects,
     }
     words = ["3-D encoded"] if space.encoded[0] > 1 else []

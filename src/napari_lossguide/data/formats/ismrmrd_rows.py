@@ -126,6 +126,11 @@ def is_calibration_only(rows: np.ndarray) -> np.ndarray:
     return flagged(rows, _CALIBRATION) & ~flagged(rows, _CALIBRATION_AND_IMAGING) & ~is_noise(rows)
 
 
+def is_calibration_also(rows: np.ndarray) -> np.ndarray:
+    """Lines of the image that are lines for calibration, too."""
+    return flagged(rows, _CALIBRATION_AND_IMAGING) & ~is_noise(rows)
+
+
 def is_other(rows: np.ndarray) -> np.ndarray:
     """Navigators, phase correction, dummy scans, feedback and the like."""
     return flagged(rows, *_OTHERS) & ~is_noise(rows)

@@ -58,22 +58,11 @@ def assemble(
         If lines are damaged or off the grid, coils change, or the slices were not sampled alike.
     """
     n_coils = one_number_of_coils(rows[chosen], path)
-    _, ny, nx = space.pixels
-    kspace = np.zeros((len(wanted), n_coils, ny, nx), np.complex64)
+    kspace = np.zeros((len(wanted), n_coils, *space.pixels[1:]), np.complex64)
     masks, repeats = [], []
     for number in dict.fromkeys(number for number, _ in wanted):
         own = chosen[rows["slice"][chosen] == number]
-        where = [index for index, (slab, _) in enumerate(wanted) if slab == number]
-        slab = _Slab(rows, own, space, path)
-        weights = slab.weights([wanted[index][1] for index in where])
-        turn = _Turn.of(dataset, rows, own, slab, path) if ghosts else _Turn(None)
-        for y in np.unique(slab.y):
-            at = np.flatnonzero(slab.y == y)
-            lines = np.zeros((len(at), n_coils, nx), np.complex64)
-            read = read_lines(dataset, own[at], rows, path)
-            for index, (line, row) in enumerate(zip(read, rows[own[at]], strict=True)):
-                lines[index] = whitening.apply(turn.apply(slab.on_grid(line, row), row), row)
-            kspace[where, :, y] = np.tensordot(weights[:, at], lines, 1)
+        slab = read_slab(kspace, dataset, rows, own, space, wanted, whitening, path, ghosts=ghosts)
         masks.append(slab.mask())
         repeats.append(slab.repeats())
     if any((mask != masks[0]).any() for mask in masks):
@@ -82,6 +71,41 @@ def assemble(
     only = same.pop() if len(same) == 1 else None
     noise_std = float(1 / np.sqrt(only)) if whitening.matrix is not None and only else None
     return kspace, masks[0], noise_std
+
+
+def read_slab(
+    kspace: np.ndarray,
+    dataset: h5py.Dataset,
+    rows: np.ndarray,
+    own: np.ndarray,
+    space: Space,
+    wanted: list[tuple[int, int]],
+    whitening: Whitening,
+    path: Path,
+    *,
+    ghosts: bool,
+) -> Slab:
+    """Read the lines of one slice, or of the slab of a 3-D encoding, into the slices of it that are wanted.
+
+    Parameters
+    ----------
+    kspace : complex64 (slice, coil, ny, nx), which is filled.
+    own : which acquisitions, all of one slice.
+    dataset, rows, space, wanted, whitening, path, ghosts : as of `assemble`.
+    """
+    _, n_coils, _, nx = kspace.shape
+    where = [index for index, (number, _) in enumerate(wanted) if number == rows["slice"][own[0]]]
+    slab = Slab(rows, own, space, path)
+    weights = slab.weights([wanted[index][1] for index in where])
+    turn = _Turn.of(dataset, rows, own, slab, path) if ghosts else _Turn(None)
+    for y in np.unique(slab.y):
+        at = np.flatnonzero(slab.y == y)
+        lines = np.zeros((len(at), n_coils, nx), np.complex64)
+        read = read_lines(dataset, own[at], rows, path)
+        for index, (line, row) in enumerate(zip(read, rows[own[at]], strict=True)):
+            lines[index] = whitening.apply(turn.apply(slab.on_grid(line, row), row), row)
+        kspace[where, :, y] = np.tensordot(weights[:, at], lines, 1)
+    return slab
 
 
 def one_number_of_coils(rows: np.ndarray, path: Path) -> int:
@@ -105,7 +129,7 @@ class _Turn:
         self._phase = phase
 
     @classmethod
-    def of(cls, dataset: h5py.Dataset, rows: np.ndarray, own: np.ndarray, slab: _Slab, path: Path) -> _Turn:
+    def of(cls, dataset: h5py.Dataset, rows: np.ndarray, own: np.ndarray, slab: Slab, path: Path) -> _Turn:
         """From the phase-correction lines of the slice: those of the entry or, where it has none, of the others."""
         if not is_reverse(rows[own]).any():
             return cls(None)
@@ -127,7 +151,7 @@ class _Turn:
         return line if self._phase is None or not is_reverse(row) else correct_phase(line, *self._phase)
 
 
-class _Slab:
+class Slab:
     """Lines of one slice, or of the slab of a 3-D encoding, and where they belong."""
 
     def __init__(self, rows: np.ndarray, own: np.ndarray, space: Space, path: Path) -> None:

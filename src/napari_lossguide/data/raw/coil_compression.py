@@ -86,6 +86,21 @@ def compress_geometric(kspace: np.ndarray, matrices: np.ndarray, readout: Readou
     return _forward(hybrid, _axis(readout)).astype(kspace.dtype, copy=False)
 
 
+def compress_block(block: np.ndarray, matrices: np.ndarray, readout: Readout) -> np.ndarray:
+    """Virtual coils of a centred block of k-space (coil, cy, cx).
+
+    Where it is shorter along the readout than the k-space it is filled with zeros there, and cut again afterwards: as
+    exact as the missing ends are faint.
+    """
+    axis = _axis(readout)
+    full, own = len(matrices), block.shape[axis]
+    before = full // 2 - own // 2
+    margins = [(0, 0), (0, 0), (0, 0)]
+    margins[axis] = (before, full - own - before)
+    mixed = compress_geometric(np.pad(block, margins), matrices, readout)
+    return np.take(mixed, np.arange(before, before + own), axis=axis)
+
+
 def combine_geometric(images: np.ndarray, matrices: np.ndarray, readout: Readout) -> np.ndarray:
     """Virtual coils of images or coil maps (..., coil, ny, nx)."""
     coils_last = np.moveaxis(images, (-3, _axis(readout)), (-1, -3))
@@ -94,7 +109,7 @@ def combine_geometric(images: np.ndarray, matrices: np.ndarray, readout: Readout
 
 
 def compress_coils(kdata: KData, n_coils: int, method: Literal["svd", "gcc"] = "svd") -> KData:
-    """Virtual coils of k-space and of its coil maps.
+    """Virtual coils of k-space, of its coil maps and of its calibration.
 
     Each slice has combinations of its own, so that a slice is the same whether it was read alone or with others.
 
@@ -112,21 +127,24 @@ def compress_coils(kdata: KData, n_coils: int, method: Literal["svd", "gcc"] = "
     """
     _checked(kdata.n_coils, n_coils)
     readout = readout_of(kdata) if method == "gcc" else "x"
-    kspace, maps = [], []
+    kspace, maps, blocks = [], [], []
     for index, own in enumerate(kdata.kspace):
         given = None if kdata.maps is None else kdata.maps[index]
         known = np.nan_to_num(own)  # it is NaN as a whole where a slice is missing, and stays so
+        block = None if kdata.calibration is None else kdata.calibration[index]
         if method == "gcc":
             matrices = geometric_matrices(known, n_coils, readout)
             kspace.append(compress_geometric(own, matrices, readout))
             maps += [] if given is None else [combine_geometric(given, matrices, readout)]
+            blocks += [] if block is None else [compress_block(block, matrices, readout)]
         else:
             matrix = compression_matrix(known, n_coils)
             kspace.append(compress(own, matrix))
             maps += [] if given is None else [compress(given, matrix)]
+            blocks += [] if block is None else [compress(block, matrix)]
     source = f"{kdata.source}; {kdata.n_coils} coils compressed to {n_coils} ({method})".removeprefix("; ")
-    stacked = np.stack(maps) if maps else None
-    return replace(kdata, kspace=np.stack(kspace), maps=stacked, source=source, origin=None)
+    stacked, calibration = (np.stack(arrays) if arrays else None for arrays in (maps, blocks))
+    return replace(kdata, kspace=np.stack(kspace), maps=stacked, calibration=calibration, source=source, origin=None)
 
 
 def readout_of(kdata: KData) -> Readout:
