@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from napari_lossguide import __version__
 from napari_lossguide.data.kdata import KData
 from napari_lossguide.priors.classifier.classifier import CLASSES, find_classifier
+from napari_lossguide.recon.method import Method
 
 
 def versions(device: torch.device) -> dict[str, Any]:
@@ -41,6 +42,11 @@ def classifier_facts(guidance: Mapping[str, Any]) -> dict[str, str]:
         return {}
     content = find_classifier(guidance["classifier"]).read_bytes()
     return {"classifier_sha256": hashlib.sha256(content).hexdigest()}
+
+
+def program_facts(chosen: Method) -> dict[str, str]:
+    """Name and version of the program that a method ran, nothing if it ran none."""
+    return {} if chosen.program is None else {chosen.program.name: chosen.program.version()}
 
 
 def finished() -> dict[str, str]:

@@ -29,6 +29,7 @@ TITLES = {
     "torch": "PyTorch",
     "numpy": "NumPy",
     "python": "Python",
+    "bart": "BART",
 }
 
 
