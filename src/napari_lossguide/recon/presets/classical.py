@@ -79,7 +79,11 @@ class PicsParams(BaseModel):
         "smoother.",
     )
     iterations: int = Field(
-        200, ge=1, le=5000, title="Iterations", description="At most (-i): of FISTA, of ADMM for TV, of CG for |x|²."
+        200,
+        ge=1,
+        le=5000,
+        title="Iterations",
+        description="At most (-i): of FISTA, of ADMM for TV, of CG for |x|² (there 50).",
     )
     cycle_spinning: bool = Field(
         True,
