@@ -1,6 +1,7 @@
 """The classical methods beside each other on simulated 8-coil acquisitions, BART's among them where it is installed.
 
     python benchmarks/classical.py --data FOLDER [--mask random] [--acceleration 4] [--snr 20] [--every 24]
+        [--size 128]
 
 Slices, coils, noise and metrics are those of ``simulated_coils.py``. Every method that has a weight gets the one of the
 grid that is best on these very images. Partial Fourier has a mask of its own: five eighths of the rows, at the same
@@ -13,13 +14,13 @@ from typing import Any
 
 import numpy as np
 from simulated_coils import CENTER_FRACTION, Bench
-from simulated_lines import FILES
+from simulated_lines import FILES, half_size
 
 from napari_lossguide.masks import MaskRecipe
 from napari_lossguide.masks.rules import PartialParams, partial_fourier
 from napari_lossguide.recon.methods import METHODS
 
-WEIGHTS = (0.0003, 0.001, 0.003, 0.01, 0.03)
+WEIGHTS = (0.001, 0.003, 0.01, 0.03)
 TUNED: dict[str, tuple[str, dict[str, Any]]] = {
     "cg-sense": ("cg-sense", {}),
     "l1-wavelet": ("l1-wavelet", {}),
@@ -54,10 +55,11 @@ def main() -> None:
     parser.add_argument("--acceleration", type=int, choices=CENTER_FRACTION, default=4)
     parser.add_argument("--snr", type=float, default=20.0)
     parser.add_argument("--every", type=int, default=24, help="take every n-th slice")
+    parser.add_argument("--size", type=int, choices=(128, 256), default=128)
     args = parser.parse_args()
     args.cache.parent.mkdir(parents=True, exist_ok=True)
     files = [np.load(args.data / f)["images"].astype(np.float32)[1 :: args.every] for f in FILES.values()]
-    images = np.concatenate(files)
+    images = np.concatenate(files) if args.size == 256 else half_size(np.concatenate(files))
     bench = Bench(images, args.cache, "brain")
     center = CENTER_FRACTION[args.acceleration]
     lines = MaskRecipe.of(args.mask, acceleration=args.acceleration, center_fraction=center, seed=0)

@@ -89,7 +89,7 @@ class PicsParams(BaseModel):
         True,
         title="Cycle spinning",
         description="Shift the wavelets at random in each iteration, which hides their blocks; for L1-wavelet alone. "
-        "Without it (-n) the image is the minimum of one convex problem.",
+        "Without it (-n) all iterations have the same wavelets.",
     )
 
 
@@ -125,7 +125,7 @@ CLASSICAL = (
     Method(
         "bart-pics",
         "BART pics",
-        "Uecker et al., BART (mrirecon.github.io/bart); Uecker et al. 2014, Magn Reson Med 71:990",
+        "Uecker et al. 2015, Proc ISMRM 23:2486 (BART)",
         "Parallel imaging and compressed sensing by the program BART, where it is installed.",
         classical=PicsParams,
         program=BART,
