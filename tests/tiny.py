@@ -55,6 +55,14 @@ def tiny_scan(coils: int = 1, slices: int = 1, noise_std: float = 0.05, shape: t
     return kdata.undersample(mask)
 
 
+def halved(kdata: KData) -> KData:
+    """The same scan as partial Fourier: the columns up to a few beyond the centre, without gaps."""
+    mask = np.zeros(kdata.image_shape, bool)
+    mask[:, : kdata.image_shape[1] // 2 + 5] = True
+    full = simulate(kdata.reference, n_coils=kdata.n_coils, noise_std=0.05, seed=3)
+    return full.undersample(mask)
+
+
 def collect(run):
     """All of a run's progress, and its result."""
     progress = []

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from closed_form import dense_sense
-from tiny import collect, tiny_denoiser, tiny_scan, tiny_unet
+from tiny import collect, halved, tiny_denoiser, tiny_scan, tiny_unet
 
 import napari_lossguide
 from napari_lossguide.data.fourier import ifft2c
@@ -24,6 +24,21 @@ from napari_lossguide.types import InvalidInput
 
 DIFFUSION = [n for n, m in METHODS.items() if m.needs_prior]
 CLASSICAL = [n for n, m in METHODS.items() if not m.needs_prior]
+PARTIAL_FOURIER = ("homodyne", "pocs")
+ELSEWHERE = "is not on this machine: the method is not run, in any of its units, sizes and coils"
+
+
+def tried(names):
+    """Methods to parametrise with; one whose program is missing is skipped, and says so."""
+    missing = {n: METHODS[n].program for n in names if METHODS[n].missing()}
+    skip = {n: pytest.mark.skip(reason=f"{program.title} {ELSEWHERE}") for n, program in missing.items()}
+    return [pytest.param(n, marks=skip.get(n, ())) for n in names]
+
+
+def scan_for(method, coils=1):
+    """A scan with a mask that the method can do with."""
+    kdata = tiny_scan(coils)
+    return halved(kdata) if method in PARTIAL_FOURIER else kdata
 
 
 def region(shape):
@@ -45,10 +60,10 @@ def result(kdata, *args, **fields):
     return collect(run(kdata, *args, **fields))[1]
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", tried(METHODS))
 @pytest.mark.parametrize("coils", [1, 3])
 def test_every_method_runs_to_its_end(method, coils):
-    progress, out = collect(run(tiny_scan(coils), method, steps=4))
+    progress, out = collect(run(scan_for(method, coils), method, steps=4))
     assert out.status == "done" and out.image.shape == (1, 24, 20) and out.image.dtype == np.complex64
     assert np.isfinite(out.image).all() and out.image.any()
     assert [p.step for p in progress] == list(range(1, len(progress) + 1))
@@ -61,9 +76,9 @@ def test_every_method_runs_to_its_end(method, coils):
     np.testing.assert_allclose(progress[-1].image(), np.abs(out.image[0]), rtol=1e-5)
 
 
-@pytest.mark.parametrize("method", CLASSICAL)
+@pytest.mark.parametrize("method", tried(CLASSICAL))
 def test_classical_methods_give_the_same_bits_again(method):
-    kdata = tiny_scan(3)
+    kdata = scan_for(method, 3)
     first = result(kdata, method, steps=10)
     assert result(kdata, recipe=first.recipe).image.tobytes() == first.image.tobytes()
 
@@ -172,10 +187,10 @@ def test_slices_are_reconstructed_one_by_one(coils):
     assert np.abs(images[0] - images[1]).max() > 1e-4  # every slice has its own noise
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", tried(METHODS))
 @pytest.mark.parametrize("factor", [1e3, 1e-4])
 def test_k_space_in_other_units_gives_the_image_in_those_units(method, factor):
-    kdata = tiny_scan(3)
+    kdata = scan_for(method, 3)
     scaled = replace(kdata, kspace=(factor * kdata.kspace).astype(np.complex64), reference=None)
     out, expected = result(scaled, method, steps=4), result(kdata, method, steps=4)
     size = np.abs(expected.image).max()
@@ -193,7 +208,8 @@ def test_classical_methods_are_what_they_say():
     normal = a.conj().T @ a + 0.01 * np.eye(a.shape[1])
     expected = np.linalg.solve(normal, a.conj().T @ kdata.kspace[0].ravel()).reshape(24, 20)
     np.testing.assert_allclose(result(kdata, "cg-sense", steps=100).image[0], expected, atol=2e-3)
-    error = {m: np.linalg.norm(result(kdata, m, steps=60).image[0] - kdata.reference[0]) for m in CLASSICAL}
+    methods = ("zero-filled", "cg-sense", "l1-wavelet", "tv")
+    error = {m: np.linalg.norm(result(kdata, m, steps=60).image[0] - kdata.reference[0]) for m in methods}
     assert max(error["l1-wavelet"], error["tv"], error["cg-sense"]) < 0.7 * error["zero-filled"]
 
 
@@ -289,7 +305,7 @@ def test_nothing_of_the_callers_is_touched(tmp_path):
             next(running)
             assert torch.is_grad_enabled() == grad
     collect(running)
-    for method in CLASSICAL:
+    for method in [m for m in CLASSICAL if m not in PARTIAL_FOURIER and not METHODS[m].missing()]:
         result(kdata, method, steps=2)
     assert torch.equal(torch.get_rng_state(), torch_state)
     np.testing.assert_array_equal(kdata.kspace, before[0])

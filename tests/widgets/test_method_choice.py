@@ -1,5 +1,8 @@
 """The Reconstruct dock's choice of a method by its controls: groups, combinations, evaluations, losses, region."""
 
+import os
+
+import fake_bart
 import numpy as np
 import pytest
 from napari.components import ViewerModel
@@ -10,7 +13,7 @@ from qtpy.QtWidgets import QAbstractButton, QComboBox, QSpinBox, QToolButton
 from napari_lossguide.data.phantoms import shepp_logan, simulate
 from napari_lossguide.guidance.loss_terms import LossTerm
 from napari_lossguide.masks import MaskRecipe
-from napari_lossguide.recon.methods import GROUPS, METHODS, combinations, group, method
+from napari_lossguide.recon.methods import GROUPS, METHODS, combinations, group, here, method
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.types import InvalidInput
 from napari_lossguide.widgets import layers
@@ -75,9 +78,39 @@ def test_every_method_stands_under_the_heading_of_its_group(settings):
         else:
             found[box.itemData(index)] = heading
     assert found.pop(COMBINE) == "Of your own"
-    assert found == {name: group(m) for name, m in METHODS.items()}
+    assert found == {m.name: group(m) for m in here()}
     assert list(dict.fromkeys(found.values())) == list(GROUPS)
     assert box.currentData() == "prox-mean"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the fake BART is a script: it is not looked for")
+class TestAMethodOfAnotherProgram:
+    @pytest.fixture
+    def folder(self, tmp_path, monkeypatch):
+        """Where programs are looked for."""
+        monkeypatch.setenv("PATH", str(tmp_path))
+        for variable in ("BART_TOOLBOX_PATH", "TOOLBOX_PATH"):
+            monkeypatch.delenv(variable, raising=False)
+        return tmp_path
+
+    def test_without_it_the_list_lacks_it_and_its_recipe_is_refused_in_a_sentence(self, folder, dock):
+        box, before = dock.settings.method, dock.settings.recipe()
+        assert box.findData("bart-pics") < 0 and box.findData("cg-sense") >= 0
+        with pytest.raises(InvalidInput, match=r"'bart-pics' cannot run: the program 'bart' \(BART\) was not found"):
+            dock.load_recipe(Recipe.for_method("bart-pics").to_json())
+        assert dock.settings.recipe() == before
+
+    def test_with_it_the_list_has_it_with_all_its_knobs(self, folder, viewer, qtbot):
+        fake_bart.fake_bart(folder)
+        found = ReconstructDock(viewer)
+        qtbot.addWidget(found)
+        choose(found.settings.method, "bart-pics")
+        regularizer = found.settings.form.findChild(QComboBox)
+        assert [regularizer.itemData(i) for i in range(3)] == ["l1-wavelet", "tv", "l2"]
+        choose(regularizer, "tv")
+        found.settings.form.set_value("guidance.iterations", 7)
+        assert found.settings.recipe().guidance["regularizer"] == "tv"
+        assert found.settings.recipe().guidance["iterations"] == 7
 
 
 def test_arrow_keys_pass_over_the_headings(settings, qtbot):

@@ -19,7 +19,8 @@ def methods(args: argparse.Namespace) -> None:
     if args.json:
         print(json.dumps(facts, indent=2))
     elif args.method is None:
-        print("\n".join([*method_lines(facts["methods"]), *part_lines(facts["parts"]), *pair_lines(facts["refused"])]))
+        listed = [*method_lines(facts["methods"]), *missing_lines(facts["missing"])]
+        print("\n".join([*listed, *part_lines(facts["parts"]), *pair_lines(facts["refused"])]))
     else:
         print("\n".join(one_method_lines(facts)))
 
@@ -40,6 +41,11 @@ def short_lines(m: dict[str, Any]) -> list[str]:
     needs = ", ".join(n for n in m["needs"] if n != "k-space") or "nothing"
     about = f"{m['title']}. {m['summary']}" + (f" [{m['paper']}]" if m["paper"] else "")
     return [f"{m['name']:<23}{m['evaluations'] or '-':>11}  {needs}", indented(about)]
+
+
+def missing_lines(missing: dict[str, str]) -> list[str]:
+    """Methods that this machine has not the program for, and how to get it."""
+    return ["", "Not here", *map(indented, missing.values())] if missing else []
 
 
 def part_lines(parts: dict[str, list[dict[str, str]]]) -> list[str]:

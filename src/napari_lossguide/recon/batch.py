@@ -255,7 +255,7 @@ def run_here(pieces: Sequence[Piece], recipe: Recipe, device: str = "auto") -> I
 
     if not pieces:
         return
-    denoiser = open_prior(recipe, choose_device(device)) if method(recipe.method).needs_prior else None
+    denoiser = open_prior(recipe, choose_device(device)) if method(recipe.method).ready().needs_prior else None
     for piece in pieces:
         yield run_piece(piece, recipe, device, denoiser)
 

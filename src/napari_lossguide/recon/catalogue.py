@@ -7,7 +7,7 @@ from typing import Any
 from napari_lossguide.guidance.base import Guidance
 from napari_lossguide.guidance.classifier import ClassGuidance
 from napari_lossguide.recon.method import Method
-from napari_lossguide.recon.methods import GROUPS, METHODS, OF_YOUR_OWN, combinations, group
+from napari_lossguide.recon.methods import GROUPS, METHODS, OF_YOUR_OWN, combinations, group, here
 from napari_lossguide.recon.parts import GUIDANCE_PARTS, SAMPLER_PARTS, SCHEDULE_PARTS, Part
 
 PARTS_OF: dict[str, tuple[Part[Any], ...]] = {
@@ -19,9 +19,13 @@ NO_NOISE = ("hard", "constant")  # data weights that do not ask for the noise le
 
 
 def catalogue() -> dict[str, Any]:
-    """Everything: ``methods`` group by group, ``parts`` by kind, ``refused`` pairs."""
+    """Everything that can run here: ``methods`` group by group, ``parts`` by kind, ``refused`` pairs.
+
+    ``missing`` has a sentence for each method that cannot.
+    """
     return {
-        "methods": [method_facts(m) for title in (*GROUPS, OF_YOUR_OWN) for m in METHODS.values() if group(m) == title],
+        "methods": [method_facts(m) for title in (*GROUPS, OF_YOUR_OWN) for m in here() if group(m) == title],
+        "missing": {m.name: m.missing() for m in METHODS.values() if m.missing()},
         "parts": {
             kind: [{"name": p.name, "title": p.title, "summary": p.summary} for p in parts]
             for kind, parts in PARTS_OF.items()
@@ -50,7 +54,7 @@ def method_facts(chosen: Method) -> dict[str, Any]:
 def needs(chosen: Method) -> list[str]:
     """What a method cannot do without, in words."""
     if chosen.guidance is None:
-        return ["k-space"]
+        return ["k-space", *([] if chosen.program is None else [f"the program {chosen.program.name}"])]
     part = next((p for p in GUIDANCE_PARTS if p.kind is chosen.guidance), None)
     weight = chosen.settings()["guidance"].get("weight")
     needed = {

@@ -1,11 +1,12 @@
 """The reconstructions that people compare with, as generators of steps like the samplers.
 
 L1-wavelet and total variation are SigPy's, stepped one iteration at a time so that they can be watched and cancelled.
+BART's are in ``bart_pics``, those of partial Fourier in ``partial_fourier``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from torch import Tensor
 
 from napari_lossguide.data.fourier import mirrored
 from napari_lossguide.operators.cartesian_sense import CartesianSense
+from napari_lossguide.recon.bart_pics import bart_pics
+from napari_lossguide.recon.partial_fourier import homodyne, pocs
 from napari_lossguide.types import Problem, Step
 
 if TYPE_CHECKING:
@@ -97,10 +100,30 @@ def sparse(problem: Problem, app_name: str, regularization: float, iterations: i
         yield project(image, problem.real)
 
 
-def classical_steps(problem: Problem, recipe: Recipe) -> Iterator[Step]:
-    """Run the recipe's classical method; ``sigma`` of the steps is nan."""
+def go_on() -> None:
+    """Nobody can cancel."""
+
+
+AT_ONCE = ("zero-filled", "homodyne", "bart-pics")
+"""Methods that give one image, at the end, however many iterations they make."""
+
+
+def classical_total(recipe: Recipe) -> int:
+    """Steps of a slice, at most."""
+    return 1 if recipe.method in AT_ONCE else int(recipe.guidance["iterations"])
+
+
+def classical_steps(problem: Problem, recipe: Recipe, checkpoint: Callable[[], None] = go_on) -> Iterator[Step]:
+    """Run the recipe's classical method; ``sigma`` of the steps is nan.
+
+    Parameters
+    ----------
+    problem : of one slice.
+    recipe : what to do.
+    checkpoint : called within long steps; if it raises, they end.
+    """
     p = recipe.guidance
-    total = p.get("iterations", 1)
+    total = classical_total(recipe)
     match recipe.method:
         case "zero-filled":
             images: Iterator[Tensor] = iter([zero_filled(problem)])
@@ -110,6 +133,12 @@ def classical_steps(problem: Problem, recipe: Recipe) -> Iterator[Step]:
             images = sparse(problem, "L1WaveletRecon", p["regularization"], total)
         case "tv":
             images = sparse(problem, "TotalVariationRecon", p["regularization"], total)
+        case "homodyne":
+            images = iter([homodyne(problem)])
+        case "pocs":
+            images = pocs(problem, total)
+        case "bart-pics":
+            images = iter([bart_pics(problem, p, checkpoint)])
         case name:
             raise AssertionError(f"{name} is registered as classical but has no algorithm")
     for i, image in enumerate(images):

@@ -37,7 +37,7 @@ def run_on(client: Client, pieces: Sequence[Piece], recipe: Recipe, device: str 
     Raises
     ------
     InvalidInput
-        If a worker lacks the device or the prior, or cannot write.
+        If a worker lacks the device, the prior or the method's program, or cannot write.
     """
     from distributed import as_completed
 
@@ -94,7 +94,7 @@ def kept_prior(recipe: Recipe, device: str) -> Denoiser | None:
     from napari_lossguide.recon.run import choose_device
 
     chosen = choose_device(device)
-    if not method(recipe.method).needs_prior:
+    if not method(recipe.method).ready().needs_prior:
         return None
     worker: Any = get_worker()
     wanted = (recipe.prior, recipe.prior_sha256, device)

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from napari_lossguide.guidance.base import Guidance
+from napari_lossguide.recon.program import Program
 from napari_lossguide.samplers.path import Sampler
 from napari_lossguide.samplers.schedules import Schedule
 from napari_lossguide.types import InvalidInput
@@ -45,6 +46,7 @@ class Method:
     classical : parameters of a classical method, set as ``guidance.*``.
     needs_data : whether it is a reconstruction; else it draws from the prior.
     needs_region : whether a person must draw one.
+    program : that it runs, which is installed apart from this package; None for most.
     defaults : values that differ from the parts' own defaults, by full name.
     """
 
@@ -59,11 +61,30 @@ class Method:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     needs_data: bool = True
     needs_region: bool = False
+    program: Program | None = None
 
     @property
     def needs_prior(self) -> bool:
         """Whether it uses a denoiser."""
         return self.classical is None
+
+    def missing(self) -> str:
+        """Why it cannot run on this machine and how to change that, in a sentence; empty if it can."""
+        lacks = "" if self.program is None else self.program.missing()
+        return f"The method '{self.name}' cannot run: {lacks}." if lacks else ""
+
+    def ready(self) -> Method:
+        """Itself, if it can run on this machine.
+
+        Raises
+        ------
+        InvalidInput
+            If it cannot: the sentence of `missing`.
+        """
+        reason = self.missing()
+        if reason:
+            raise InvalidInput(reason)
+        return self
 
     @property
     def takes_losses(self) -> bool:

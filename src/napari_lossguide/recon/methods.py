@@ -24,6 +24,7 @@ __all__ = [
     "combinations",
     "first_complaint",
     "group",
+    "here",
     "method",
     "why_not",
 ]
@@ -57,6 +58,11 @@ def method(name: str) -> Method:
 def group(chosen: Method) -> str:
     """The heading that a method stands under: one of ``GROUPS``, or ``OF_YOUR_OWN``."""
     return next((title for title, presets in GROUPS.items() if chosen in presets), OF_YOUR_OWN)
+
+
+def here() -> list[Method]:
+    """The named methods that this machine has what they need for, a program say, in their order."""
+    return [m for m in METHODS.values() if not m.missing()]
 
 
 def combination(schedule: str, sampler: str, guidance: str) -> Method:

@@ -16,6 +16,7 @@ from napari_lossguide import __version__
 from napari_lossguide.data.kdata import KData
 from napari_lossguide.data.slice_wise import SliceWise
 from napari_lossguide.priors.classifier.classifier import CLASSES, find_classifier
+from napari_lossguide.recon.method import Method
 
 ESTIMATORS = {"espirit": "ESPIRiT", "walsh": "Walsh"}
 
@@ -69,6 +70,11 @@ def maps_facts(kdata: KData, estimator: str, given: bool) -> dict[str, str]:
         "coil_maps": f"{ESTIMATORS[estimator]} of the calibration lines ({cy} x {cx})",
         "calibration_sha256": hash_of(kdata.calibration),
     }
+
+
+def program_facts(chosen: Method) -> dict[str, str]:
+    """Name and version of the program that a method ran, nothing if it ran none."""
+    return {} if chosen.program is None else {chosen.program.name: chosen.program.version()}
 
 
 def finished() -> dict[str, str]:

@@ -14,7 +14,7 @@ from torch import Tensor
 from napari_lossguide.data.kdata import KData
 from napari_lossguide.guidance.loss_terms import Loss
 from napari_lossguide.recon.batches import Batch, groups, slices_at_once
-from napari_lossguide.recon.classical import classical_steps
+from napari_lossguide.recon.classical import classical_steps, classical_total
 from napari_lossguide.recon.diffusion import SampleNoise, diffusion_steps, open_prior
 from napari_lossguide.recon.drive import bearable
 from napari_lossguide.recon.knobs import knobs_of, live_limits
@@ -22,7 +22,7 @@ from napari_lossguide.recon.listening import Listening
 from napari_lossguide.recon.live import Live
 from napari_lossguide.recon.methods import method
 from napari_lossguide.recon.problem import check_maps, coil_maps, data_residual
-from napari_lossguide.recon.provenance import classifier_facts, maps_facts, provenance
+from napari_lossguide.recon.provenance import classifier_facts, maps_facts, program_facts, provenance
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.recon.result import Progress, Result
 from napari_lossguide.recon.slices import MapsOf, Slices
@@ -71,7 +71,7 @@ class Run:
     ) -> None:
         self.start = time.perf_counter()
         self.live, self.losses, self.tape = live, losses, tape
-        self.chosen = method(recipe.method)
+        self.chosen = method(recipe.method).ready()
         self.device = choose_device(device)
         self.kdata = kdata if recipe.mask is None else kdata.undersample(recipe.mask.make(kdata.image_shape))
         self.real = kdata.real if recipe.image == "auto" else recipe.image == "real"
@@ -122,7 +122,7 @@ class Run:
         """Steps of a batch."""
         if self.chosen.schedule is not None:
             return self.chosen.schedule(**self.recipe.schedule).falls()
-        return int(self.recipe.guidance.get("iterations", 1))
+        return classical_total(self.recipe)
 
     def total(self) -> int:
         """Steps over all batches of all slices."""
@@ -157,7 +157,7 @@ class Run:
     def walk(self, batch: Batch, first: int) -> Iterator[Step]:
         """The steps of one batch, begun after so many; nothing is computed before the first."""
         if self.denoiser is None:
-            yield from classical_steps(self.slices.problem(batch), self.recipe)
+            yield from classical_steps(self.slices.problem(batch), self.recipe, self.live.checkpoint)
             return
         yield from diffusion_steps(
             self.slices.problem(batch),
@@ -292,6 +292,7 @@ class Run:
             provenance=provenance(self.kdata, image, self.device)
             | classifier_facts(self.recipe.guidance)
             | maps_facts(self.kdata, self.recipe.coil_maps, self.slices.given is not None)
+            | program_facts(self.chosen)
             | {"slices_at_once": self.at_once, "batches_split": self.split},
             simulated=self.kdata.simulated,
             failed=dict(self.failed),

@@ -14,7 +14,7 @@ from napari_lossguide.recon.axis_text import Kind, parse_values, shown
 from napari_lossguide.recon.catalogue import range_text
 from napari_lossguide.recon.knobs import LOSSES
 from napari_lossguide.recon.method import limits_of
-from napari_lossguide.recon.methods import METHODS, method
+from napari_lossguide.recon.methods import here, method
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.recon.variation import MASK
 from napari_lossguide.types import InvalidInput
@@ -151,7 +151,7 @@ def of_fields(base: Recipe) -> Iterator[Variable]:
         if text:
             properties["description"] = text
         if name == "method":
-            properties["enum"] = [m.name for m in METHODS.values() if m.needs_data]
+            properties["enum"] = [m.name for m in here() if m.needs_data]
             if base.method not in properties["enum"]:
                 properties["enum"] = [base.method, *properties["enum"]]
         yield from_schema(name, properties, getattr(base, name))

@@ -7,7 +7,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_lossguide.recon.method import taken_by
-from napari_lossguide.recon.methods import GROUPS, METHODS, OF_YOUR_OWN, SAMPLERS, Method, combinations, group
+from napari_lossguide.recon.methods import GROUPS, METHODS, OF_YOUR_OWN, SAMPLERS, Method, combinations, group, here
 from napari_lossguide.recon.parts import GUIDANCE_PARTS, SAMPLER_PARTS, SCHEDULE_PARTS, Part
 from napari_lossguide.widgets.boxes import ComboBox
 from napari_lossguide.widgets.forms import form_layout
@@ -23,13 +23,16 @@ HELP = {
 
 
 class MethodCombo(ComboBox):
-    """Every preset under the heading of its group, and "Combine…" at the end; the data of an entry is its name."""
+    """Every preset under the heading of its group, and "Combine…" at the end; the data of an entry is its name.
+
+    Those that need a program which this machine does not have are left out.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         for title in (*GROUPS, OF_YOUR_OWN):
             self._add_heading(title)
-            for method in METHODS.values():
+            for method in here():
                 if group(method) == title:
                     self.addItem(method.title, method.name)
                     self.setItemData(self.count() - 1, about(method), TIP)

@@ -145,9 +145,9 @@ class ReconstructSettings(QWidget):
         Raises
         ------
         InvalidInput
-            If it is one of samples, or its prior is not here.
+            If it is one of samples, or its prior or its program is not here.
         """
-        chosen = method(recipe.method)
+        chosen = method(recipe.method).ready()
         if not chosen.needs_data:
             raise InvalidInput(
                 f"The recipe's method is '{recipe.method}', which draws samples; load it in “Sample the prior”."

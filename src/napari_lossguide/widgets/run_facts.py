@@ -31,6 +31,7 @@ TITLES = {
     "torch": "PyTorch",
     "numpy": "NumPy",
     "python": "Python",
+    "bart": "BART",
 }
 
 

@@ -110,9 +110,9 @@ class SweepBase(QWidget):
         Raises
         ------
         InvalidInput
-            If it is not one of a reconstruction, or its prior is not here.
+            If it is not one of a reconstruction, or its prior or its program is not here.
         """
-        chosen = method(recipe.method)
+        chosen = method(recipe.method).ready()
         if not chosen.needs_data:
             raise InvalidInput(
                 f"The recipe's method '{recipe.method}' ignores the data; a sweep needs a reconstruction."

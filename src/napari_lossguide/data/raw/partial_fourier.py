@@ -48,6 +48,40 @@ def zero_fill(lines: np.ndarray, size: int, centre: int) -> np.ndarray:
     return filled
 
 
+def homodyne_weights(acquired: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What homodyne detection multiplies the rows of k-space by.
+
+    Parameters
+    ----------
+    acquired : bool (ny,), rows that were measured: a contiguous range that holds the centre
+
+    Returns
+    -------
+    weight : (ny,), two where a row was measured alone, a ramp over the central rows, zero where none was measured
+    both : bool (ny,), the central rows, which were measured on both sides
+
+    Raises
+    ------
+    InvalidInput
+        If the rows are not such a range, or none lies on both sides.
+    """
+    acquired = np.asarray(acquired, bool)
+    ny = len(acquired)
+    rows = np.flatnonzero(acquired)
+    if acquired.ndim != 1 or rows.size == 0 or rows[-1] - rows[0] + 1 != rows.size or not acquired[ny // 2]:
+        raise InvalidInput(f"Homodyne detection needs one range of {ny} rows that holds row {ny // 2}, the centre.")
+    k = np.arange(ny) - ny // 2
+    # The lowest row of an even axis is its own mirror image.
+    overscan = int(min(-max(k[rows[0]], -((ny - 1) // 2)), k[rows[-1]]))
+    if overscan < 1:
+        raise InvalidInput("Homodyne detection needs rows on both sides of the centre of k-space; there are none.")
+    both = np.abs(k) <= overscan
+    sign = 1 if k[rows[-1]] > overscan else -1
+    weight = np.where(both, 1 + sign * k / (overscan + 1), 2.0) * acquired
+    mirror = (2 * (ny // 2) - np.arange(ny)) % ny
+    return np.where(acquired & acquired[mirror] & ~both, 1.0, weight), both
+
+
 def homodyne(kspace: np.ndarray, acquired: np.ndarray) -> np.ndarray:
     """Homodyne detection (Noll, Nishimura and Macovski 1991, doi 10.1109/42.79473), of partial Fourier along y.
 
@@ -69,20 +103,10 @@ def homodyne(kspace: np.ndarray, acquired: np.ndarray) -> np.ndarray:
     InvalidInput
         If the rows are not such a range, or none lies on both sides.
     """
-    acquired = np.asarray(acquired, bool)
-    ny = kspace.shape[-2]
-    rows = np.flatnonzero(acquired)
-    if acquired.shape != (ny,) or rows.size == 0 or rows[-1] - rows[0] + 1 != rows.size or not acquired[ny // 2]:
-        raise InvalidInput(f"Homodyne detection needs one range of {ny} rows that holds row {ny // 2}, the centre.")
-    k = np.arange(ny) - ny // 2
-    # The lowest row of an even axis is its own mirror image.
-    overscan = int(min(-max(k[rows[0]], -((ny - 1) // 2)), k[rows[-1]]))
-    if overscan < 1:
-        raise InvalidInput("Homodyne detection needs rows on both sides of the centre of k-space; there are none.")
-    both = np.abs(k) <= overscan
-    sign = 1 if k[rows[-1]] > overscan else -1
-    weight = np.where(both, 1 + sign * k / (overscan + 1), 2.0) * acquired
-    mirror = (2 * (ny // 2) - np.arange(ny)) % ny
-    weight = np.where(acquired & acquired[mirror] & ~both, 1.0, weight)
+    if np.shape(acquired) != kspace.shape[-2:-1]:
+        raise InvalidInput(
+            f"Homodyne detection was told of rows of shape {np.shape(acquired)}; the k-space has {kspace.shape[-2]}."
+        )
+    weight, both = homodyne_weights(acquired)
     phase = np.exp(-1j * np.angle(ifft2c(kspace * both[:, None])))
     return (ifft2c(kspace * weight[:, None]) * phase).real
