@@ -1,5 +1,7 @@
 """Which files and folders napari's File > Open gives to the plugin."""
 
+from pathlib import Path
+
 import h5py
 import nibabel
 import numpy as np
@@ -41,6 +43,12 @@ def write_fastmri(path):
         file["kspace"] = KSPACE
 
 
+def write_dicom(path):
+    import pydicom.data
+
+    path.write_bytes(Path(pydicom.data.get_testdata_file("MR_small.dcm")).read_bytes())
+
+
 WRITERS = {
     "scan.h5": write_ismrmrd,
     "scan.mrd": write_ismrmrd,
@@ -49,6 +57,8 @@ WRITERS = {
     "a.npz": lambda path: np.savez(path, kspace=KSPACE),
     "a.mat": lambda path: scipy.io.savemat(path, {"kspace": KSPACE.transpose(2, 3, 1, 0)}),
     "a.nii": lambda path: nibabel.save(nibabel.Nifti1Image(np.ones((4, 5, 6), np.float32), np.eye(4)), path),
+    "a.dcm": write_dicom,
+    "IM00001": write_dicom,
 }
 
 
@@ -59,7 +69,7 @@ def test_every_format_is_opened(tmp_path, name):
     reader = io.get_reader(str(path))
     assert reader is not None
     first, *_ = (Layer.create(*item) for item in reader(str(path)))
-    if name != "a.nii":
+    if name not in ("a.nii", "a.dcm", "IM00001"):
         kspace = kdata_of(first).kspace
         np.testing.assert_allclose(kspace / np.abs(kspace).max(), KSPACE / np.abs(KSPACE).max(), atol=1e-3)
 

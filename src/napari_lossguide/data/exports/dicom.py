@@ -189,9 +189,7 @@ def _add_place(data: Dataset, export: Export, axes: tuple[np.ndarray, np.ndarray
         data.update(sizes)
     else:
         cosines = [_decimal(number) for number in np.concatenate(axes)]
-        shared = _item(
-            PixelMeasuresSequence=[sizes], PlaneOrientationSequence=[_item(ImageOrientationPatient=cosines)]
-        )
+        shared = _item(PixelMeasuresSequence=[sizes], PlaneOrientationSequence=[_item(ImageOrientationPatient=cosines)])
         data.FrameOfReferenceUID, data.PositionReferenceIndicator = generate_uid(prefix=None), ""
     data.SharedFunctionalGroupsSequence = [shared]
 

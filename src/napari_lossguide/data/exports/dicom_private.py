@@ -66,24 +66,29 @@ def exact_images(
 
     Returns
     -------
-    complex64 or float32 (frame, ny, nx); None if there are none, or a pixel, a scale or they themselves were changed.
+    complex64 or float32 (frame, ny, nx); None if a pixel, a scale or they themselves were changed.
+
+    Raises
+    ------
+    ValueError
+        If they are missing or cut off.
     """
     block, text = _element(data, _BEHIND, _IMAGES), _element(data, _BEHIND, _INDEX)
     if block is None or text is None:
-        return None
-    try:
-        index: dict[str, Any] = json.loads(text)
-        dtype = np.dtype({"complex64": "<c8", "float32": "<f4"}[index["type"]])
-        ends = np.cumsum(index["bytes"], dtype=np.int64).tolist()
-        planes = []
-        for frame, pixels, scale in zip(frames, stored, scales, strict=True):
-            part, size = block[ends[frame] - index["bytes"][frame] : ends[frame]], pixels.size * dtype.itemsize
+        raise ValueError("the exact images behind its pixels are missing")
+    index: dict[str, Any] = json.loads(text)
+    dtype = np.dtype({"complex64": "<c8", "float32": "<f4"}[index["type"]])
+    ends = np.cumsum(index["bytes"], dtype=np.int64).tolist()
+    planes = []
+    for frame, pixels, scale in zip(frames, stored, scales, strict=True):
+        part, size = block[ends[frame] - index["bytes"][frame] : ends[frame]], pixels.size * dtype.itemsize
+        try:
             plane = zlib.decompressobj().decompress(part, size)  # no more, whatever a damaged file says
-            if len(plane) != size or _bound(plane, pixels, scale) != index["sha256"][frame]:
-                return None
-            planes.append(np.frombuffer(plane, dtype).reshape(pixels.shape))
-    except (ValueError, TypeError, KeyError, IndexError, zlib.error):
-        return None
+        except zlib.error:
+            return None
+        if len(plane) != size or _bound(plane, pixels, scale) != index["sha256"][frame]:
+            return None
+        planes.append(np.frombuffer(plane, dtype).reshape(pixels.shape))
     return np.stack(planes).astype(dtype.newbyteorder("="))
 
 

@@ -117,9 +117,9 @@ def header(path: Path) -> Header:
 
 def reading(path: Path) -> Any:
     """`opening`, with what pydicom lets through when headers are damaged."""
-    from pydicom.errors import InvalidDicomError
+    from pydicom.errors import BytesLengthException, InvalidDicomError
 
-    return opening(path, InvalidDicomError, AttributeError, ArithmeticError, struct.error)
+    return opening(path, InvalidDicomError, BytesLengthException, AttributeError, ArithmeticError, struct.error)
 
 
 def _walk(folder: Path) -> Iterator[Path]:
