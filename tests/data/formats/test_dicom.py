@@ -50,7 +50,6 @@ def names(path):
         "CT_small.dcm",
         "693_J2KI.dcm",
         "JPEG2000.dcm",
-        "examples_overlay.dcm",
         "image_dfl.dcm",
         "rtdose_rle.dcm",
     ],
@@ -82,7 +81,15 @@ def witnessed(path, ny, nx):
 
 
 @pytest.mark.parametrize(
-    "file", ["decimal_rescale.dcm", "slicethickness_empty_string.dcm", "philips_mprage.dcm.gz", "MR_small", "CT_small"]
+    "file",
+    [
+        "decimal_rescale.dcm",
+        "slicethickness_empty_string.dcm",
+        "philips_mprage.dcm.gz",
+        "siemens_dwi_1000.dcm.gz",  # a mosaic
+        "MR_small",
+        "CT_small",
+    ],
 )
 def test_every_corner_is_where_nibabel_puts_it(tmp_path, file):
     path = tmp_path / "a.dcm"
@@ -98,6 +105,7 @@ def test_every_corner_is_where_nibabel_puts_it(tmp_path, file):
     np.testing.assert_allclose(found, expected[::-1] if backwards else expected, atol=0.02)
     data = np.moveaxis(np.atleast_3d(wrapper_from_file(path).get_data()), 2, 0)
     np.testing.assert_allclose(loaded.array, data[::-1] if backwards else data, rtol=1e-6)
+    np.testing.assert_array_equal(load(path, slices=slice(-1, None)).array, loaded.array[-1:])
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.int16, np.uint16])

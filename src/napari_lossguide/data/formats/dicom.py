@@ -19,7 +19,8 @@ from napari_lossguide.data.exports.dicom_private import exact_images
 from napari_lossguide.data.exports.dicom_space import plane_axes
 from napari_lossguide.data.exports.record import Record, read_record
 from napari_lossguide.data.formats.base import Entry, Loaded, choose_entry
-from napari_lossguide.data.formats.dicom_frames import Frame, header, headers, holds_dicom, is_dicom, reading
+from napari_lossguide.data.formats.dicom_folder import holds_dicom, is_dicom
+from napari_lossguide.data.formats.dicom_frames import Frame, header, headers, reading
 from napari_lossguide.data.formats.dicom_stacks import Stack, stacks
 from napari_lossguide.types import InvalidInput
 
@@ -85,15 +86,29 @@ def _stored(frames: Sequence[Frame]) -> list[np.ndarray]:
     """Pixels as they are stored, without scale, of no more than these frames."""
     wanted: dict[Path, list[int]] = defaultdict(list)
     for frame in frames:
-        wanted[frame.path].append(frame.index)
+        if _picture(frame) not in wanted[frame.path]:
+            wanted[frame.path].append(_picture(frame))
     found: dict[tuple[Path, int], np.ndarray] = {}
     for path, indices in wanted.items():
         with reading(path):
             found |= {(path, index): plane for index, plane in zip(indices, _planes(path, indices), strict=True)}
-    for frame in frames:
-        if found[frame.path, frame.index].shape != frame.shape:
+    planes = [_cut(found[frame.path, _picture(frame)], frame) for frame in frames]
+    for frame, plane in zip(frames, planes, strict=True):
+        if plane.shape != frame.shape:
             raise InvalidInput(f"{frame.path} holds pixels of another shape than its header says, {frame.shape}.")
-    return [found[frame.path, frame.index] for frame in frames]
+    return planes
+
+
+def _picture(frame: Frame) -> int:
+    """The tiles of a mosaic are all in the first one."""
+    return frame.index if frame.corner is None else 0
+
+
+def _cut(plane: np.ndarray, frame: Frame) -> np.ndarray:
+    if frame.corner is None:
+        return plane
+    (y, x), (ny, nx) = frame.corner, frame.shape
+    return plane[y : y + ny, x : x + nx]
 
 
 def _planes(path: Path, indices: list[int]) -> list[np.ndarray]:

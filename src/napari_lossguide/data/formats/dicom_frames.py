@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,8 @@ import numpy as np
 
 from napari_lossguide.data.exports.dicom_private import private_text
 from napari_lossguide.data.formats.base import opening
+from napari_lossguide.data.formats.dicom_folder import files_below, has_mark
+from napari_lossguide.data.formats.dicom_mosaic import is_mosaic, tiles
 from napari_lossguide.types import InvalidInput
 
 if TYPE_CHECKING:
@@ -21,11 +22,6 @@ if TYPE_CHECKING:
 
 FILES = 16384
 """Files whose headers are remembered."""
-DEEPEST = 5
-"""Folders below the one that is opened: media have patient, study and series under one or two of their own."""
-LOOKED_INTO = 256
-"""Files that are tried until one shows that a folder holds DICOM."""
-_MARK, _AT = b"DICM", 128
 _DIRECTORY = "1.2.840.10008.1.3.10"
 _GREY = ("MONOCHROME1", "MONOCHROME2")
 _PERPENDICULAR = 1e-3  # how far axes may be from unit vectors at right angles
@@ -38,6 +34,7 @@ class Frame:
     Attributes
     ----------
     path, index : file, and number in it.
+    corner : (y, x) of its first pixel, of a tile of a mosaic; None: it is a picture of its own.
     uid : of the instance; the same file may be there twice.
     series : its UID; number : of the series; title : what a person knows it by.
     modality : such as MR.
@@ -55,6 +52,7 @@ class Frame:
 
     path: Path
     index: int
+    corner: tuple[int, int] | None
     uid: str
     series: str
     number: int
@@ -80,21 +78,6 @@ class Header:
     record: str = ""
 
 
-def is_dicom(head: bytes) -> bool:
-    """The mark behind the preamble. Files without one are not told from others, so they are not read."""
-    return head[_AT : _AT + len(_MARK)] == _MARK
-
-
-def holds_dicom(folder: Path) -> bool:
-    """Whether one of the first files of a folder, or of those below, is DICOM."""
-    for number, path in enumerate(_walk(folder)):
-        if number >= LOOKED_INTO:
-            return False
-        if _marked(path):
-            return True
-    return False
-
-
 def headers(path: Path) -> tuple[Header, ...]:
     """Of a file; of all files of a folder and those below; of the medium whose index, DICOMDIR, is named.
 
@@ -105,7 +88,7 @@ def headers(path: Path) -> tuple[Header, ...]:
     """
     if path.name.upper() == "DICOMDIR":
         path = path.parent
-    found = tuple(header(file) for file in (_walk(path) if path.is_dir() else [path]))
+    found = tuple(header(file) for file in (files_below(path) if path.is_dir() else [path]))
     return tuple(one for one in found if one.frames)
 
 
@@ -122,35 +105,20 @@ def reading(path: Path) -> Any:
     return opening(path, InvalidDicomError, BytesLengthException, AttributeError, ArithmeticError, struct.error)
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    for where, folders, files in os.walk(folder):
-        folders.sort()
-        if len(Path(where).relative_to(folder).parts) >= DEEPEST:
-            folders.clear()
-        yield from (Path(where) / name for name in sorted(files) if not name.startswith("."))
-
-
-def _marked(path: Path) -> bool:
-    try:
-        with open(path, "rb") as file:
-            return is_dicom(file.read(_AT + len(_MARK)))
-    except OSError:
-        return False
-
-
 @lru_cache(maxsize=FILES)
 def _header(name: str, _changed: int, _size: int) -> Header:
     """Time and size are there to be compared: a file that was changed is read again."""
     import pydicom
 
     path = Path(name)
-    if not _marked(path):
+    if not has_mark(path):
         return Header()
     with reading(path):
         data = pydicom.dcmread(path, stop_before_pixels=True)
         if "Rows" not in data or data.file_meta.get("MediaStorageSOPClassUID") == _DIRECTORY:
             return Header()
-        return Header(tuple(_frames(data, path)), private_text(data))
+        frames = tuple(_frames(data, path))
+        return Header(_tiles(data, frames[0]) if is_mosaic(data) else frames, private_text(data))
 
 
 def _frames(data: Dataset, path: Path) -> Iterator[Frame]:
@@ -172,6 +140,7 @@ def _frames(data: Dataset, path: Path) -> Iterator[Frame]:
         yield Frame(
             path=path,
             index=index,
+            corner=None,
             uid=str(data.get("SOPInstanceUID") or path),
             series=str(data.get("SeriesInstanceUID", "")),
             number=int(values.numbers("", "SeriesNumber", 1, (0.0,))[0]),
@@ -188,6 +157,18 @@ def _frames(data: Dataset, path: Path) -> Iterator[Frame]:
             marks=tuple(_marks(values)),
             refused=refused,
         )
+
+
+def _tiles(data: Dataset, picture: Frame) -> tuple[Frame, ...]:
+    """The slices of a mosaic."""
+    try:
+        shape, found = tiles(data)
+    except (ValueError, TypeError, AttributeError) as error:
+        return (replace(picture, refused=f"{picture.path} is a Siemens mosaic that cannot be taken apart: {error}."),)
+    return tuple(
+        replace(picture, index=n, order=(picture.order[0], n), shape=shape, corner=tile.corner, position=tile.position)
+        for n, tile in enumerate(found)
+    )
 
 
 class _Values:
@@ -264,6 +245,7 @@ def _marks(values: _Values) -> Iterator[tuple[str, str]]:
         ("delay", "CardiacSynchronizationSequence", "NominalCardiacTriggerDelayTime"),
         ("TI", "", "InversionTime"),
         ("flip angle", "MRTimingAndRelatedParametersSequence", "FlipAngle"),
+        ("sequence", "", "SequenceName"),
         ("stack", "FrameContentSequence", "StackID"),
         ("acquisition", "FrameContentSequence", "FrameAcquisitionNumber"),
         ("acquisition", "", "AcquisitionNumber"),
@@ -276,11 +258,6 @@ def _why_not(data: Dataset, path: Path) -> str:
     colours = data.get("PhotometricInterpretation")
     if colours not in _GREY or int(data.get("SamplesPerPixel", 1)) != 1:
         return f"{path} holds pixels of the kind {colours}; accepted are grey values, MONOCHROME1 and MONOCHROME2."
-    if "MOSAIC" in (data.get("ImageType") or ()):
-        return (
-            f"{path} is a Siemens mosaic, many slices in one picture, which is not read; accepted are DICOM files "
-            "with a picture for each slice, and NIfTI, to which dcm2niix converts mosaics."
-        )
     if "ModalityLUTSequence" in data:
         return f"{path} has a table of values (Modality LUT), which is not read; accepted are slope and intercept."
     return ""
