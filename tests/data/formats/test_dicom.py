@@ -236,7 +236,8 @@ def test_series_sizes_and_planes_are_entries(tmp_path):
     write_series(tmp_path / "a" / "3", volume(2), affine(turn=100), **more)
     write_series(tmp_path / "a" / "4", volume(2)[:, :3], WHERE, **more)
     (tmp_path / "a" / "notes.txt").write_text("of no interest")
-    (tmp_path / "a" / ".hidden").write_bytes(b"\0" * 128 + b"DICM")
+    write_slice(tmp_path / "a" / ".hidden" / "b", volume()[0], WHERE)
+    (tmp_path / "a" / "gone").symlink_to(tmp_path / "nowhere")
     assert names(tmp_path / "a") == [
         "series 1 t1",
         "series 2 loc, axial oblique, 4 x 6",

@@ -1,12 +1,13 @@
 """DICOM that is not read: each time one sentence says why, and what to do."""
 
+import os
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pydicom
 import pytest
-from dicom_files import affine, at, item, write_enhanced, write_slice
+from dicom_files import affine, at, item, write_enhanced, write_series, write_slice
 
 from napari_lossguide.data.formats.dicom import Dicom
 from napari_lossguide.data.readers import entries, read, read_images
@@ -54,6 +55,14 @@ def test_other_pictures_that_are_refused(tmp_path):
     with pytest.raises(InvalidInput, match="a rescale slope of 0"):
         read(path)
     assert not Dicom().recognises(tmp_path / "nothing", b"")
+
+
+@pytest.mark.skipif(getattr(os, "geteuid", int)() == 0, reason="whoever may read everything is refused nothing")
+def test_a_slice_that_may_not_be_read_is_not_left_out(tmp_path):
+    folder = write_series(tmp_path / "a", PIXELS, WHERE)
+    (folder / "IM0002").chmod(0)
+    with pytest.raises(InvalidInput, match="IM0002 could not be read"):
+        entries(folder)
 
 
 def test_garbled_and_truncated_files(tmp_path, rng):

@@ -29,18 +29,21 @@ def holds_dicom(folder: Path) -> bool:
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """Files of a folder and of those below, in the order of their names; hidden ones are passed over."""
+    """Files of a folder and of those below, in the order of their names; what is hidden is passed over."""
     for where, folders, files in os.walk(folder):
-        folders.sort()
-        if len(Path(where).relative_to(folder).parts) >= DEEPEST:
-            folders.clear()
-        yield from (Path(where) / name for name in sorted(files) if not name.startswith("."))
+        deeper = len(Path(where).relative_to(folder).parts) < DEEPEST
+        folders[:] = sorted(name for name in folders if deeper and not name.startswith("."))
+        found = (Path(where) / name for name in sorted(files) if not name.startswith("."))
+        yield from (path for path in found if path.is_file())
 
 
 def has_mark(path: Path) -> bool:
-    """Whether a file is DICOM; those that cannot be read are not."""
-    try:
-        with open(path, "rb") as file:
-            return is_dicom(file.read(_AT + len(_MARK)))
-    except OSError:
-        return False
+    """Whether a file is DICOM.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    """
+    with open(path, "rb") as file:
+        return is_dicom(file.read(_AT + len(_MARK)))

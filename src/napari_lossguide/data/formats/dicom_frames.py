@@ -111,9 +111,9 @@ def _header(name: str, _changed: int, _size: int) -> Header:
     import pydicom
 
     path = Path(name)
-    if not has_mark(path):
-        return Header()
     with reading(path):
+        if not has_mark(path):
+            return Header()
         data = pydicom.dcmread(path, stop_before_pixels=True)
         if "Rows" not in data or data.file_meta.get("MediaStorageSOPClassUID") == _DIRECTORY:
             return Header()
