@@ -34,7 +34,7 @@ def recon(scan, output, *more):
     return main(["recon", str(scan), "-o", str(output), "--method", "zero-filled", *map(str, more)])
 
 
-@pytest.mark.parametrize("ending", [".nii.gz", ".nii", ".h5", ".ome.tif", ".cfl"])
+@pytest.mark.parametrize("ending", [".nii.gz", ".nii", ".h5", ".ome.tif", ".cfl", ".dcm"])
 def test_every_ending_holds_the_image_and_its_place(tmp_path, scan, ending):
     assert recon(scan, tmp_path / "whole.npz") == 0
     assert recon(scan, tmp_path / f"out{ending}") == 0
@@ -105,4 +105,4 @@ def test_the_recipe_is_not_saved_over_the_record(tmp_path, scan, capsys, monkeyp
 def test_the_writers_load_nothing_until_they_write():
     code = "import sys, napari_lossguide.data.exports.registry; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert not {"h5py", "ismrmrd", "nibabel", "tifffile", "torch"} & set(done.stdout.split())
+    assert not {"h5py", "ismrmrd", "nibabel", "pydicom", "tifffile", "torch"} & set(done.stdout.split())

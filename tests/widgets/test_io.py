@@ -255,7 +255,7 @@ def test_raw_data_of_ismrmrd_open_though_they_are_called_h5(tmp_path):
     assert tuple(image.scale[-2:]) == (1.5, 2)
 
 
-@pytest.mark.parametrize("ending", [".npz", ".nii.gz", ".ome.tif"])
+@pytest.mark.parametrize("ending", [".npz", ".nii.gz", ".ome.tif", ".dcm"])
 def test_slices_that_failed_are_shown_as_missing(tmp_path, monkeypatch, ending):
     said = []
     monkeypatch.setattr("napari_lossguide.widgets.io.show_info", said.append)

@@ -1,17 +1,20 @@
 """Which files and folders napari's File > Open gives to the plugin."""
 
+from pathlib import Path
+
 import h5py
 import nibabel
 import numpy as np
 import pytest
 import scipy.io
+from dicom_files import affine, write_series
 from napari.layers import Layer
 
 from napari_lossguide.data.formats.registry import FORMATS
 from napari_lossguide.data.phantoms import shepp_logan, simulate
 from napari_lossguide.widgets import io
 from napari_lossguide.widgets.file_opener import FILES
-from napari_lossguide.widgets.views import kdata_of
+from napari_lossguide.widgets.views import KEY, kdata_of
 
 KSPACE = simulate(shepp_logan(16), n_coils=2).kspace
 
@@ -41,6 +44,12 @@ def write_fastmri(path):
         file["kspace"] = KSPACE
 
 
+def write_dicom(path):
+    import pydicom.data
+
+    path.write_bytes(Path(pydicom.data.get_testdata_file("MR_small.dcm")).read_bytes())
+
+
 WRITERS = {
     "scan.h5": write_ismrmrd,
     "scan.mrd": write_ismrmrd,
@@ -49,6 +58,8 @@ WRITERS = {
     "a.npz": lambda path: np.savez(path, kspace=KSPACE),
     "a.mat": lambda path: scipy.io.savemat(path, {"kspace": KSPACE.transpose(2, 3, 1, 0)}),
     "a.nii": lambda path: nibabel.save(nibabel.Nifti1Image(np.ones((4, 5, 6), np.float32), np.eye(4)), path),
+    "a.dcm": write_dicom,
+    "IM00001": write_dicom,
 }
 
 
@@ -59,9 +70,18 @@ def test_every_format_is_opened(tmp_path, name):
     reader = io.get_reader(str(path))
     assert reader is not None
     first, *_ = (Layer.create(*item) for item in reader(str(path)))
-    if name != "a.nii":
+    if name not in ("a.nii", "a.dcm", "IM00001"):
         kspace = kdata_of(first).kspace
         np.testing.assert_allclose(kspace / np.abs(kspace).max(), KSPACE / np.abs(KSPACE).max(), atol=1e-3)
+
+
+def test_a_folder_of_dicom_is_opened_where_it_lies(tmp_path):
+    volume, where = np.arange(3 * 4 * 6, dtype=np.uint16).reshape(3, 4, 6), affine(slice_mm=5.0)
+    folder = write_series(tmp_path / "scan", volume, where, order=[2, 0, 1])
+    (layer,) = (Layer.create(*item) for item in io.get_reader(str(folder))(str(folder)))
+    np.testing.assert_array_equal(layer.data, volume)
+    assert layer.name == "scan" and [float(mm) for mm in layer.scale] == pytest.approx([5, 1.5, 0.75])
+    np.testing.assert_allclose(layer.metadata[KEY]["affine"], where, atol=1e-6)
 
 
 def test_an_hdf5_file_without_kspace_is_left_to_others(tmp_path):

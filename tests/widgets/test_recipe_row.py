@@ -145,7 +145,7 @@ def test_a_result_opened_from_its_file_leads_to_its_run_too(qtbot, dock, viewer,
     assert rows["Seconds"] and rows["Method"].endswith("[cg-sense]")
 
 
-@pytest.mark.parametrize("ending", [".npz", ".nii.gz", ".cfl", ".h5", ".ome.tif"])
+@pytest.mark.parametrize("ending", [".npz", ".nii.gz", ".cfl", ".h5", ".ome.tif", ".dcm"])
 def test_what_was_saved_of_a_result_gives_its_recipe_and_its_provenance_again(
     qtbot, dock, viewer, tmp_path, monkeypatch, ending
 ):

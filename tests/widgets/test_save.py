@@ -21,7 +21,7 @@ from napari_lossguide.widgets.io import kspace_layers, write_result
 from napari_lossguide.widgets.views import KEY
 
 AFFINE = np.array([[0.0, 0, 1.5, -20], [0, -2, 0, 30], [3, 0, 0, 7], [0, 0, 0, 1]])
-ENDINGS = [".nii.gz", ".nii", ".cfl", ".h5", ".ome.tif"]
+ENDINGS = [".nii.gz", ".nii", ".cfl", ".h5", ".ome.tif", ".dcm"]
 
 
 @pytest.fixture(autouse=True)
@@ -85,7 +85,7 @@ def test_another_layer_of_the_scan_lies_where_the_scan_does(tmp_path, kdata, rng
     np.testing.assert_array_equal(got.affine, AFFINE)
 
 
-@pytest.mark.parametrize("ending", [".nii.gz", ".h5"])
+@pytest.mark.parametrize("ending", [".nii.gz", ".h5", ".dcm"])
 def test_a_layer_of_others_keeps_the_size_of_its_pixels(tmp_path, rng, ending):
     data = rng.random((16, 12)).astype(np.float32)
     save_layers(str(tmp_path / f"out{ending}"), [layer_of(data)], plugin="napari-lossguide")

@@ -99,7 +99,9 @@ class FileOpener(QWidget):
 
     def _build(self) -> None:
         self.file.setToolTip(TIP)
-        self.folder.setToolTip("For formats that keep one scan in a folder of many files.")
+        self.folder.setToolTip(
+            "For formats that keep one scan in a folder of many files: DICOM, whose series are found in and below it."
+        )
         row, layout = QHBoxLayout(), QVBoxLayout(self)
         row.addWidget(self.file, 1)
         row.addWidget(self.folder)

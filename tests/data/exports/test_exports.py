@@ -19,7 +19,7 @@ from napari_lossguide.data.formats.registry import format_of
 from napari_lossguide.data.readers import entries, open_scan, read, read_images
 from napari_lossguide.types import InvalidInput
 
-ENDINGS = [".npz", ".nii", ".nii.gz", ".cfl", ".h5", ".mrd", ".ome.tif", ".tiff"]
+ENDINGS = [".npz", ".nii", ".nii.gz", ".cfl", ".h5", ".mrd", ".ome.tif", ".tiff", ".dcm"]
 RECIPE = json.dumps({"method": "daps", "note": "σ ≤ 3 <&>"})
 FACTS = json.dumps({"residual": float("nan"), "provenance": {"versions": {"numpy": np.__version__}}})
 SPACING = (3.3, 0.7, 0.9)
@@ -107,7 +107,7 @@ def test_kspace_is_simulated_from_what_was_written(tmp_path, rng, ending):
     np.testing.assert_allclose(one.affine[:3, 3], sent.affine[:3, :] @ [1, 0, 0, 1])
 
 
-@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("ending", [e for e in ENDINGS if e != ".dcm"])  # each of which is another instance
 def test_the_same_images_make_the_same_file(tmp_path, rng, ending):
     sent = what(rng, affine=oblique())
     first = export(tmp_path / f"a{ending}", sent).read_bytes()

@@ -7,13 +7,14 @@ from pathlib import Path
 
 from napari_lossguide.data.exports.base import Export, ManyFiles, Writer
 from napari_lossguide.data.exports.cfl import Cfl
+from napari_lossguide.data.exports.dicom import Dicom
 from napari_lossguide.data.exports.ismrmrd_images import IsmrmrdImages
 from napari_lossguide.data.exports.nifti import Nifti
 from napari_lossguide.data.exports.npz import Npz
 from napari_lossguide.data.exports.ome_tiff import OmeTiff
 from napari_lossguide.types import InvalidInput
 
-WRITERS: tuple[Writer, ...] = (Npz(), Nifti(), Cfl(), IsmrmrdImages(), OmeTiff())
+WRITERS: tuple[Writer, ...] = (Npz(), Nifti(), Cfl(), IsmrmrdImages(), OmeTiff(), Dicom())
 
 
 def endings() -> tuple[str, ...]:

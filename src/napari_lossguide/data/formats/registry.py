@@ -7,6 +7,7 @@ from pathlib import Path
 
 from napari_lossguide.data.formats.bart import Bart, header_of
 from napari_lossguide.data.formats.base import HEAD, Format, Recorded, opening
+from napari_lossguide.data.formats.dicom import Dicom
 from napari_lossguide.data.formats.fastmri import FastMRI
 from napari_lossguide.data.formats.ismrmrd import ISMRMRD
 from napari_lossguide.data.formats.ismrmrd_images import ISMRMRDImages
@@ -25,6 +26,7 @@ FORMATS: tuple[Format, ...] = (
     ISMRMRDImages(),
     FastMRI(),  # takes every HDF5 file that those above have left
     Nifti(),
+    Dicom(),  # before TIFF: a preamble may be that of a TIFF file
     Tiff(),
     Twix(),
     Bart(),

@@ -174,9 +174,7 @@ def require(kinds: set[Kind]) -> None:
 
     for kind, package in READERS.items():
         if kind in kinds and find_spec(package) is None:
-            raise InvalidInput(
-                f"{kind} files are read with {package}, which is not installed: pip install 'napari-lossguide[train]'."
-            )
+            raise InvalidInput(f"{kind} files are read with {package}, which is not installed: pip install {package}.")
 
 
 def group_series(paths: list[Path], folder: Path) -> tuple[list[Source], list[Dropped]]:
