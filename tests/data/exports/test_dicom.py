@@ -7,6 +7,7 @@ import subprocess
 import numpy as np
 import pydicom
 import pytest
+from nibabel.nicom.dicomwrappers import MultiframeWrapper
 from pydicom import config
 from pydicom.uid import RLELossless
 
@@ -159,6 +160,16 @@ def test_without_private_elements_the_place_is_still_there(tmp_path, rng):
     np.testing.assert_allclose(got.affine, left_handed, atol=1e-9)
     got = load(changed(written(tmp_path, images(rng), affine=None), strip))
     assert got.affine is None and got.spacing == SPACING
+
+
+def test_nibabel_puts_every_voxel_where_it_lies(tmp_path, rng):
+    sent = images(rng)
+    witness = MultiframeWrapper(pydicom.dcmread(written(tmp_path, sent)))
+    seen = np.moveaxis(witness.get_data(), 2, 0)[::-1]  # its slices follow the other side of the plane
+    np.testing.assert_allclose(seen, np.abs(sent), atol=np.abs(sent).max() / 65000)
+    for k, y, x in [(0, 0, 0), (2, 4, 3), (1, 0, 2)]:
+        mm = (witness.affine @ [y, x, 2 - k, 1])[:3] * [-1, -1, 1]
+        np.testing.assert_allclose(mm, (AFFINE @ [k, y, x, 1])[:3], atol=1e-6)
 
 
 def test_pixels_that_are_not_at_right_angles_have_no_place_for_others(tmp_path, rng):

@@ -54,6 +54,10 @@ def test_other_pictures_that_are_refused(tmp_path):
     path = write_slice(tmp_path / "c.dcm", PIXELS[0], WHERE, RescaleSlope=0)
     with pytest.raises(InvalidInput, match="a rescale slope of 0"):
         read(path)
+    for count in (-1, 10**9):
+        path = write_slice(tmp_path / "d.dcm", PIXELS[0], WHERE, NumberOfFrames=count)
+        with pytest.raises(InvalidInput, match=f"holds {count} frames"):
+            read(path)
     assert not Dicom().recognises(tmp_path / "nothing", b"")
 
 

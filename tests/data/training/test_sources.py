@@ -71,7 +71,7 @@ def test_dicom_is_grouped_by_patient_series_and_size_and_ordered_along_the_norma
 def test_a_missing_reader_is_named(tmp_path, monkeypatch):
     write_nifti(tmp_path / "a.nii", head())
     monkeypatch.setitem(sources.READERS, "nifti", "no_such_package")
-    with pytest.raises(InvalidInput, match=r"nifti files are read with no_such_package, .*napari-lossguide\[train\]"):
+    with pytest.raises(InvalidInput, match=r"nifti files are read with no_such_package, .*pip install no_such_package"):
         find_sources(tmp_path)
 
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 CREATOR = "napari-lossguide"
 _HEADER, _BEHIND = 0x0071, 0x7FE1  # private groups before and behind the pixels, (7FE0,0010)
 _RECORD, _IMAGES, _INDEX = 0x01, 0x01, 0x02
-_LEVEL = 1  # of zlib: noise hardly gets smaller at higher ones
 
 
 def add_record(data: Dataset, record: str) -> None:
@@ -43,7 +42,7 @@ def add_images(data: Dataset, images: np.ndarray, stored: np.ndarray, scale: tup
     scale : (slope, intercept) of these.
     """
     planes = [np.ascontiguousarray(plane, plane.dtype.newbyteorder("<")).tobytes() for plane in images]
-    parts = [zlib.compress(plane, _LEVEL) for plane in planes]
+    parts = [_packed(plane) for plane in planes]
     hashes = [_bound(plane, pixels, scale) for plane, pixels in zip(planes, stored, strict=True)]
     index = {"type": str(images.dtype), "bytes": [len(part) for part in parts], "sha256": hashes}
     block = data.private_block(_BEHIND, CREATOR, create=True)
@@ -90,6 +89,12 @@ def exact_images(
             return None
         planes.append(np.frombuffer(plane, dtype).reshape(pixels.shape))
     return np.stack(planes).astype(dtype.newbyteorder("="))
+
+
+def _packed(plane: bytes) -> bytes:
+    """By zlib, but looking for runs alone: noise repeats nothing else, and this is twice as fast."""
+    packer = zlib.compressobj(1, strategy=zlib.Z_RLE)
+    return packer.compress(plane) + packer.flush()
 
 
 def _bound(plane: bytes, pixels: np.ndarray, scale: tuple[float, float]) -> str:

@@ -124,6 +124,8 @@ def _header(name: str, _changed: int, _size: int) -> Header:
 def _frames(data: Dataset, path: Path) -> Iterator[Frame]:
     count = int(data.get("NumberOfFrames") or 1)
     shared, own = data.get("SharedFunctionalGroupsSequence"), data.get("PerFrameFunctionalGroupsSequence")
+    if not 0 < count <= path.stat().st_size:
+        raise InvalidInput(f"{path} says that it holds {count} frames, which cannot be; it is damaged.")
     if own and len(own) < count:
         raise InvalidInput(f"{path} says that it holds {count} frames, but describes {len(own)}; it is damaged.")
     refused = _why_not(data, path)
