@@ -74,4 +74,4 @@ def test_more_coils_than_there_are(path):
 
 
 def test_which_formats_are_raw():
-    assert [form.name for form in FORMATS if isinstance(form, RawFormat)] == ["ISMRMRD .h5"]
+    assert [form.name for form in FORMATS if isinstance(form, RawFormat)] == ["ISMRMRD .h5", "Siemens .dat"]
