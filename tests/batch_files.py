@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from napari_lossguide.data.formats.registry import record_text
+from napari_lossguide.data.image_readers import read_images
 from napari_lossguide.data.phantoms import shepp_logan, simulate
-from napari_lossguide.data.readers import read_images
 
 TIMES = {"seconds", "finished"}
 

@@ -9,10 +9,11 @@ from napari_lossguide.cli import main
 from napari_lossguide.data.exports.base import Export
 from napari_lossguide.data.exports.registry import WRITERS, export
 from napari_lossguide.data.fourier import fft2c
+from napari_lossguide.data.image_readers import read_image, read_images
 from napari_lossguide.data.kdata import KData
 from napari_lossguide.data.missing import check_slices, missing_slices, missing_words
 from napari_lossguide.data.phantoms import shepp_logan, simulate
-from napari_lossguide.data.readers import open_scan, read, read_image, read_images
+from napari_lossguide.data.readers import open_scan, read
 from napari_lossguide.recon.engine import reconstruct
 from napari_lossguide.types import InvalidInput
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from napari_lossguide.data.fourier import fft2c, ifft2c
-from napari_lossguide.data.readers import open_scan, read, read_image, read_mask
+from napari_lossguide.data.image_readers import read_image, read_mask
+from napari_lossguide.data.readers import open_scan, read
 from napari_lossguide.data.writers import write_npz
 from napari_lossguide.types import InvalidInput
 

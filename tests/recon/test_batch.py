@@ -9,10 +9,11 @@ import pytest
 from PIL import Image
 
 from napari_lossguide.data.exports.registry import WRITERS, files_of
+from napari_lossguide.data.image_readers import read_images
 from napari_lossguide.data.origin import Origin
 from napari_lossguide.data.phantoms import shepp_logan, simulate
 from napari_lossguide.data.raw.steps import USUAL
-from napari_lossguide.data.readers import read, read_images
+from napari_lossguide.data.readers import read
 from napari_lossguide.masks import MaskRecipe
 from napari_lossguide.recon.batch import Line, known, piece_recipe, plan, run_here, run_piece
 from napari_lossguide.recon.batch_summary import crossed, thumbnail, write_contact_sheet, write_summary

@@ -30,7 +30,7 @@ def mask(args: argparse.Namespace) -> None:
 
 def metrics(args: argparse.Namespace) -> None:
     """Print PSNR, SSIM and NMSE of two volumes, or of a region in them."""
-    from napari_lossguide.data.readers import read_image, read_mask
+    from napari_lossguide.data.image_readers import read_image, read_mask
     from napari_lossguide.recon.metrics import evaluate
 
     reference, image = read_image(args.reference), read_image(args.image)
@@ -107,7 +107,7 @@ def result_facts(name: str) -> dict[str, Any] | None:
 def image_facts(name: str) -> dict[str, Any] | None:
     """Facts about images that were written with the record of how they were made; None if the file has none."""
     from napari_lossguide.data.formats.registry import record_text
-    from napari_lossguide.data.readers import read_images
+    from napari_lossguide.data.image_readers import read_images
 
     text = record_text(name)
     held = {} if text is None else json.loads(text)

@@ -59,7 +59,7 @@ def recon_recipe(args: argparse.Namespace, shape: tuple[int, int]) -> Recipe:
 
 def field_options(args: argparse.Namespace, shape: tuple[int, int]) -> dict[str, Any]:
     """The fields of the recipe that have an option of their own and were given."""
-    from napari_lossguide.data.readers import read_mask, read_noise
+    from napari_lossguide.data.image_readers import read_mask, read_noise
     from napari_lossguide.masks import MaskRecipe
 
     names = ("prior", "samples", "seed", "noise_std", "start", "losses", "coil_maps")
@@ -86,7 +86,7 @@ def recon_mask(
     args: argparse.Namespace, base: MaskRecipe | None, further: Mapping[str, Any], shape: tuple[int, int]
 ) -> MaskRecipe | None:
     """The mask that the options ask for, or else the recipe's."""
-    from napari_lossguide.data.readers import read_mask
+    from napari_lossguide.data.image_readers import read_mask
     from napari_lossguide.masks import MaskRecipe
 
     params = mask_params(args) | dict(further)

@@ -191,7 +191,8 @@ def read_reference(name: str) -> np.ndarray:
     InvalidInput
         If there is none in the file.
     """
-    from napari_lossguide.data.readers import read, read_image
+    from napari_lossguide.data.image_readers import read_image
+    from napari_lossguide.data.readers import read
 
     try:
         return read_image(name)

@@ -19,9 +19,10 @@ import numpy as np
 from napari_lossguide.data.exports.registry import ending_of, files_of
 from napari_lossguide.data.file_names import safe_name, stem
 from napari_lossguide.data.formats.registry import record_text
+from napari_lossguide.data.image_readers import read_image
 from napari_lossguide.data.origin import Origin
 from napari_lossguide.data.raw.steps import USUAL
-from napari_lossguide.data.readers import Scan, Steps, open_scan, read_image
+from napari_lossguide.data.readers import Scan, Steps, open_scan
 from napari_lossguide.data.writers import write_text
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.types import Denoiser, InvalidInput

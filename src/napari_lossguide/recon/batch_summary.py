@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from napari_lossguide.data.image_readers import read_image
 from napari_lossguide.data.montage import montage, write_png
-from napari_lossguide.data.readers import read_image
 from napari_lossguide.data.writers import write_text
 from napari_lossguide.recon.batch import Line, relative
 

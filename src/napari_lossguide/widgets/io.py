@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from napari.utils.notifications import show_info
 
-from napari_lossguide.data import readers, samples
+from napari_lossguide.data import image_readers, samples
 from napari_lossguide.data.display import display_limits, view
 from napari_lossguide.data.file_names import stem
 from napari_lossguide.data.formats.array_file import spacing_of
@@ -16,10 +16,11 @@ from napari_lossguide.data.formats.base import opening
 from napari_lossguide.data.formats.fastmri import FastMRI
 from napari_lossguide.data.formats.numpy_files import Npy, Npz
 from napari_lossguide.data.formats.registry import format_of, record_text
+from napari_lossguide.data.image_readers import read_image
 from napari_lossguide.data.kdata import KData
 from napari_lossguide.data.missing import missing_slices, missing_words
 from napari_lossguide.data.orientation import position_of
-from napari_lossguide.data.readers import entries, open_scan, read_image
+from napari_lossguide.data.readers import entries, open_scan
 from napari_lossguide.data.slice_wise import SliceWise
 from napari_lossguide.recon.recipe import Recipe
 from napari_lossguide.recon.restore import DAMAGED
@@ -69,7 +70,7 @@ def read_entry(path: str) -> list[LayerData]:
         chosen = form.choose(Path(path), name)
     if next((entry.kind for entry in found if entry.name == chosen), "kspace") == "kspace":
         return kspace_layers(open_scan(path, variable=name).read_sparingly())
-    loaded = readers.read_images(path, variable=name)
+    loaded = image_readers.read_images(path, variable=name)
     return [_image_layer(loaded.array, stem(path), _place(loaded.spacing, loaded.affine), _recorded(path))]
 
 

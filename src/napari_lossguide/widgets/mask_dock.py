@@ -9,8 +9,8 @@ from napari.layers import Image, Layer
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QGridLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_lossguide.data.file_names import with_ending
+from napari_lossguide.data.image_readers import read_mask
 from napari_lossguide.data.kdata import KData
-from napari_lossguide.data.readers import read_mask
 from napari_lossguide.data.writers import write_npy
 from napari_lossguide.masks import MASKS, MaskRecipe
 from napari_lossguide.types import InvalidInput

@@ -15,7 +15,7 @@ from napari_lossguide.data.exports.base import Export
 from napari_lossguide.data.exports.dicom import CLASSICAL, LEARNT, NOT_LEARNT, pixels_of
 from napari_lossguide.data.exports.registry import export
 from napari_lossguide.data.formats.dicom import Dicom
-from napari_lossguide.data.readers import read_images
+from napari_lossguide.data.image_readers import read_images
 from napari_lossguide.recon.presets.classical import CLASSICAL as METHODS
 from napari_lossguide.types import InvalidInput
 

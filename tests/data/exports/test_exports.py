@@ -16,7 +16,8 @@ import tifffile
 from napari_lossguide.data.exports.base import Export
 from napari_lossguide.data.exports.registry import WRITERS, endings, export, writer_of
 from napari_lossguide.data.formats.registry import format_of
-from napari_lossguide.data.readers import entries, open_scan, read, read_images
+from napari_lossguide.data.image_readers import read_images
+from napari_lossguide.data.readers import entries, open_scan, read
 from napari_lossguide.types import InvalidInput
 
 ENDINGS = [".npz", ".nii", ".nii.gz", ".cfl", ".h5", ".mrd", ".ome.tif", ".tiff", ".dcm"]

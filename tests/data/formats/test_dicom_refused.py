@@ -10,7 +10,8 @@ import pytest
 from dicom_files import affine, at, item, write_enhanced, write_series, write_slice
 
 from napari_lossguide.data.formats.dicom import Dicom
-from napari_lossguide.data.readers import entries, read, read_images
+from napari_lossguide.data.image_readers import read_images
+from napari_lossguide.data.readers import entries, read
 from napari_lossguide.types import InvalidInput
 
 BUNDLED = Path(pydicom.__file__).parent / "data" / "test_files"

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import scipy.io
 
-from napari_lossguide.data.readers import entries, open_scan, read, read_image, read_mask
+from napari_lossguide.data.image_readers import read_image, read_mask
+from napari_lossguide.data.readers import entries, open_scan, read
 from napari_lossguide.types import InvalidInput
 
 VERSIONS = ("5", "5 compressed", "7.3")

@@ -9,7 +9,8 @@ import pytest
 from nibabel.testing import data_path
 
 from napari_lossguide.data.formats.nifti import Nifti
-from napari_lossguide.data.readers import entries, open_scan, read, read_image
+from napari_lossguide.data.image_readers import read_image
+from napari_lossguide.data.readers import entries, open_scan, read
 from napari_lossguide.types import InvalidInput
 
 EVERYTHING = slice(None)
