@@ -3,7 +3,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from napari_lossguide.data.kdata import KData, as_mask
+from napari_lossguide.data.checks import as_mask
+from napari_lossguide.data.kdata import KData
 from napari_lossguide.types import InvalidInput
 
 

@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from napari_lossguide.data.checks import as_mask
 from napari_lossguide.data.fourier import ifft2c
-from napari_lossguide.data.kdata import KData, as_mask
+from napari_lossguide.data.kdata import KData
 from napari_lossguide.data.phantoms import complex_noise
 from napari_lossguide.data.radial import ring_numbers
 from napari_lossguide.data.slice_wise import SliceWise

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
+from napari_lossguide.data.checks import as_mask
 from napari_lossguide.data.formats.array_file import read_array
 from napari_lossguide.data.formats.base import ArrayFormat, Loaded, opening
 from napari_lossguide.data.formats.fastmri import REFERENCES
 from napari_lossguide.data.formats.registry import format_of
-from napari_lossguide.data.kdata import as_mask
 from napari_lossguide.data.missing import check_slices
 from napari_lossguide.types import InvalidInput
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_lossguide.data.checks import as_complex64, as_mask, as_spacing
 from napari_lossguide.data.fourier import ifft2c, rss
 from napari_lossguide.data.missing import check_slices, missing_slices
 from napari_lossguide.data.orientation import affine_from, position_of
@@ -61,7 +62,7 @@ class KData:
     calibration: np.ndarray | SliceWise | None = None
 
     def __post_init__(self) -> None:
-        kspace = _as_complex64(self.kspace, f"The k-space of {self.name}", slices=True)
+        kspace = as_complex64(self.kspace, f"The k-space of {self.name}", slices=True)
         if kspace.ndim != 4 or 0 in kspace.shape:
             raise InvalidInput(
                 f"The k-space of {self.name} has shape {kspace.shape}; accepted are (ny, nx), (coil, ny, nx) and "
@@ -74,7 +75,7 @@ class KData:
             kspace = kspace * acquired
         object.__setattr__(self, "kspace", kspace)
         object.__setattr__(self, "acquired", acquired)
-        object.__setattr__(self, "spacing", _as_spacing(self.spacing, self.name))
+        object.__setattr__(self, "spacing", as_spacing(self.spacing, self.name))
         object.__setattr__(self, "reference", self._checked_reference())
         object.__setattr__(self, "maps", self._checked_maps())
         object.__setattr__(self, "calibration", self._checked_calibration())
@@ -114,7 +115,7 @@ class KData:
     def _checked_maps(self) -> np.ndarray | SliceWise | None:
         if self.maps is None:
             return None
-        maps = _as_complex64(self.maps, f"The coil maps of {self.name}", real_too=True)
+        maps = as_complex64(self.maps, f"The coil maps of {self.name}", real_too=True)
         if maps.shape not in (self.kspace.shape, self.kspace.shape[1:]):
             raise InvalidInput(
                 f"The coil maps of {self.name} have shape {maps.shape}; they must be {self.kspace.shape[1:]} "
@@ -125,7 +126,7 @@ class KData:
     def _checked_calibration(self) -> np.ndarray | SliceWise | None:
         if self.calibration is None:
             return None
-        block, most = _as_complex64(self.calibration, f"The calibration of {self.name}"), self.kspace.shape
+        block, most = as_complex64(self.calibration, f"The calibration of {self.name}"), self.kspace.shape
         if block.ndim != 4 or block.shape[:2] != most[:2] or 0 in block.shape or (np.array(block.shape) > most).any():
             raise InvalidInput(
                 f"The calibration of {self.name} has shape {block.shape}; it must be (slice, coil, cy, cx), as many "
@@ -152,7 +153,7 @@ class KData:
         name = str(fields.get("name", "kspace"))
         if np.ndim(kspace) in (2, 3):
             kspace = np.asarray(kspace)[(None,) * (4 - np.ndim(kspace))]
-        kspace = _as_complex64(kspace, f"The k-space of {name}", slices=True)
+        kspace = as_complex64(kspace, f"The k-space of {name}", slices=True)
         known = np.delete(kspace, missing_slices(kspace), axis=0) if kspace.ndim == 4 else kspace
         if not known.any():
             raise InvalidInput(f"The k-space of {name} is zero everywhere; there is nothing to reconstruct.")
@@ -274,73 +275,8 @@ class KData:
         )
 
 
-def as_mask(mask: np.ndarray, shape: tuple[int, ...], what: str = "The mask") -> np.ndarray:
-    """Check a sampling mask.
-
-    Parameters
-    ----------
-    mask : bool, integers (non-zero: acquired) or floats 0 and 1; (ny, nx), or (nx,) for whole columns.
-    shape : (ny, nx) it must have.
-    what : how the error message calls it.
-
-    Returns
-    -------
-    bool (ny, nx)
-
-    Raises
-    ------
-    InvalidInput
-        If it has another shape or other values, or is empty.
-    """
-    mask = np.asarray(mask)
-    ny, nx = (int(n) for n in shape)
-    if mask.shape == (nx,):
-        mask = np.broadcast_to(mask, (ny, nx))
-    if mask.shape != (ny, nx):
-        raise InvalidInput(f"{what} has shape {mask.shape}, but the k-space has {(ny, nx)}; they must be the same.")
-    if mask.dtype.kind not in "buif":
-        raise InvalidInput(f"{what} has values of type {mask.dtype}; accepted are bool, integers, and floats 0 and 1.")
-    if mask.dtype.kind == "f" and not np.isin(mask, (0, 1)).all():
-        raise InvalidInput(f"{what} holds values other than 0 and 1; is it an image?")
-    if not mask.any():
-        raise InvalidInput(f"{what} is empty; at least one point must be set.")
-    return mask != 0
-
-
 def _only(kspace: SliceWise, acquired: np.ndarray) -> SliceWise:
     def kept(coils: np.ndarray) -> np.ndarray:
         return coils * acquired if coils[..., ~acquired].any() else coils
 
     return kspace if acquired.all() else kspace.each(kept)
-
-
-def _as_complex64(array: Any, what: str, *, real_too: bool = False, slices: bool = False) -> Any:
-    if isinstance(array, SliceWise) and array.dtype == np.complex64:
-        return array
-    array = np.asarray(array)
-    if not np.iscomplexobj(array) and not (real_too and array.dtype.kind in "buif"):
-        raise InvalidInput(
-            f"{what} has real values ({array.dtype}), which looks like an image; k-space is complex "
-            "(an image can be simulated: give it as `images`)."
-        )
-    if slices and array.ndim == 4:
-        check_slices(array, what)
-    elif not np.isfinite(array).all():
-        raise InvalidInput(f"{what} holds NaN or infinity; every value must be finite.")
-    with np.errstate(over="ignore"):
-        single = array.astype(np.complex64, copy=False)
-    if single is not array and np.isinf(single).any():
-        raise InvalidInput(f"{what} reaches {np.nanmax(np.abs(array)):.3g}, which is more than complex64 can hold.")
-    return single
-
-
-def _as_spacing(spacing: tuple[float, ...], name: str) -> tuple[float, float, float]:
-    try:
-        slice_mm, y_mm, x_mm = (float(mm) for mm in spacing)
-    except (TypeError, ValueError) as error:
-        raise InvalidInput(
-            f"The spacing of {name} is {spacing!r}; it must be three numbers (slice, y, x) in mm."
-        ) from error
-    if not all(0 < mm < np.inf for mm in (slice_mm, y_mm, x_mm)):
-        raise InvalidInput(f"The spacing of {name} is {spacing!r} mm; every number must be above 0.")
-    return slice_mm, y_mm, x_mm

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from napari_lossguide.data.kdata import as_mask
+from napari_lossguide.data.checks import as_mask
 from napari_lossguide.masks.registry import MASKS, check_params, make_mask
 from napari_lossguide.types import InvalidInput
 
