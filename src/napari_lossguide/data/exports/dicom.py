@@ -26,7 +26,7 @@ from napari_lossguide.types import InvalidInput
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-CLASSICAL = ("zero-filled", "cg-sense", "l1-wavelet", "tv")
+CLASSICAL = ("zero-filled", "homodyne", "pocs", "cg-sense", "l1-wavelet", "tv", "bart-pics")
 """Methods without a prior that was learnt."""
 LEARNT, NOT_LEARNT = "AI-reconstructed, not for diagnosis", "Reconstructed, not for diagnosis"
 _SOFTWARE = "napari-lossguide"
