@@ -62,7 +62,7 @@ def bart_pics(problem: Problem, params: Mapping[str, Any], checkpoint: Callable[
     Raises
     ------
     InvalidInput
-        If BART is missing, fails, or leaves no image.
+        If BART is missing, fails, or leaves no image, or one that does not fit the data at all.
     """
     A = problem.A
     assert isinstance(A, CartesianSense)
