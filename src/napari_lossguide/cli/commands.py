@@ -129,8 +129,8 @@ def image_facts(name: str) -> dict[str, Any] | None:
 
 
 def shown(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Facts of a run without those that stand elsewhere, or are for `lossguide batch` alone."""
-    out = {name: value for name, value in facts.items() if name != "simulated"}
+    """Facts of a run without those that stand elsewhere, are empty, or are for `lossguide batch` alone."""
+    out = {name: value for name, value in facts.items() if name != "simulated" and value != {}}
     if isinstance(out.get("provenance"), dict):
         out["provenance"] = {name: value for name, value in out["provenance"].items() if name != "batch"}
     return out
