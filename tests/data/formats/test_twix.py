@@ -64,6 +64,32 @@ def test_what_is_no_line_is_passed_over(tmp_path, kspace):
     assert "calibration-only lines" in entries(path)[0].note
 
 
+def test_lines_for_calibration_alone_make_the_coil_maps(tmp_path, rng):
+    """Every second line of the image and, measured apart with another contrast, or in the gaps, those of the centre."""
+    kspace, reference = noise(rng, 2, 2, 24, 16), noise(rng, 2, 2, 24, 16)
+    more = {"sKSpace.lPhaseEncodingLines": "24"}
+    image = [line for line in lines_of(kspace, centres=(12, 0)) if line.counters["lin"] % 2 == 0]
+    apart = [line for line in lines_of(reference, centres=(12, 0)) if 7 <= line.counters["lin"] < 17]
+    for line in apart:
+        line.flags = CALIBRATION
+    path = scan(tmp_path / "apart.dat", apart + image, more=more)
+    data = read(path, steps=KEEP)
+    np.testing.assert_array_equal(data.kspace[:, :, ::2], kspace[:, :, ::2])
+    np.testing.assert_array_equal(data.acquired.all(axis=1), np.arange(24) % 2 == 0)
+    np.testing.assert_array_equal(data.calibration, reference[:, :, 7:17])
+    np.testing.assert_array_equal(open_scan(path, steps=KEEP).read_slice(1).calibration, reference[1:, :, 7:17])
+    np.testing.assert_allclose(read(path).calibration, remove_oversampling(reference[:, :, 7:17], 8), atol=1e-6)
+    assert entries(path)[0].note == "calibration-only lines for coil maps"
+    gaps = [line for line in lines_of(kspace, centres=(12, 0)) if 7 <= line.counters["lin"] < 17]
+    for line in gaps:
+        line.flags = CALIBRATION | ALSO_IMAGE * (line.counters["lin"] % 2 == 0)
+    outside = [line for line in image if not 7 <= line.counters["lin"] < 17]
+    path = scan(tmp_path / "embedded.dat", gaps + outside, more=more)
+    data = read(path, steps=KEEP)
+    np.testing.assert_array_equal(data.calibration, kspace[:, :, 7:17])
+    np.testing.assert_array_equal(data.acquired.all(axis=1), np.arange(24) % 2 == 0)
+
+
 def test_averages_and_entries(tmp_path, rng):
     one, two = noise(rng, 1, 2, 12, 16), noise(rng, 1, 2, 12, 16)
     lines = lines_of(one)

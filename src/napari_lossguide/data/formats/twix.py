@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from napari_lossguide.data.formats.base import Entry, Loaded, choose_entry
+from napari_lossguide.data.formats.ismrmrd_calibration import Block
 from napari_lossguide.data.formats.ismrmrd_noise import Whitening
 from napari_lossguide.data.formats.ismrmrd_rows import (
     DIMENSIONS,
@@ -64,15 +65,20 @@ class _Part:
         rows = self.file.rows[self.chosen]
         return self.file.headers[int(rows["encoding"][0])].space(rows, oversampled=oversampled)
 
+    def calibration(self, oversampled: bool) -> Block | None:
+        """Lines for the calibration of parallel imaging that are measured beside the image."""
+        return Block.of(self.file.rows, self.chosen, self.space(oversampled), self.file.path)
+
     @cached_property
     def entry(self) -> Entry:
         nz, ny, nx = self.space(oversampled=False).pixels
         rows = self.file.rows
+        used = "of the file left out" if self.calibration(oversampled=False) is None else "for coil maps"
         counts = {
             "3-D encoded": nz > 1,
             "noise scan": is_noise(rows).any(),
             "phase-correction lines": (is_phase_correction(rows).any() and is_reverse(rows[self.chosen]).any()),
-            "calibration-only lines of the file left out": is_calibration_only(rows).any(),
+            f"calibration-only lines {used}": is_calibration_only(rows).any(),
         }
         note = ", ".join(words for words, there in counts.items() if there)
         return Entry(self.name, "kspace", (len(self.order) * nz, int(rows["coils"][self.chosen[0]]), ny, nx), note)
@@ -115,12 +121,14 @@ class Twix:
         file, space = part.file, part.space(oversampled=not steps.remove_oversampling)
         lines, coils = file.lines(), one_number_of_coils(file.rows[part.chosen], path)
         whitening = Whitening.of(lines, file.rows, coils, _BANDWIDTH, path) if steps.prewhiten else Whitening()
+        ghosts = steps.phase_correction
         wanted = [(number, z) for number in part.order for z in range(space.pixels[0])][slices]
-        kspace, mask, noise_std = assemble(
-            lines, file.rows, part.chosen, space, wanted, whitening, path, ghosts=steps.phase_correction
-        )
+        kspace, mask, noise_std = assemble(lines, file.rows, part.chosen, space, wanted, whitening, path, ghosts=ghosts)
+        block, calibration = None, part.calibration(oversampled=not steps.remove_oversampling)
+        if calibration is not None:
+            block = calibration.read(lines, file.rows, space, wanted, whitening, path, ghosts=ghosts)
         spacing, affine = placement(space, file.rows[part.chosen], part.order)
-        return Loaded("kspace", kspace, spacing, mask, noise_std=noise_std, affine=affine)
+        return Loaded("kspace", kspace, spacing, mask, calibration=block, noise_std=noise_std, affine=affine)
 
 
 def _look(path: Path) -> tuple[_Part, ...]:
