@@ -191,6 +191,8 @@ def read_reference(name: str) -> np.ndarray:
     InvalidInput
         If there is none in the file.
     """
+    import numpy as np
+
     from napari_lossguide.data.image_readers import read_image
     from napari_lossguide.data.readers import read
 
