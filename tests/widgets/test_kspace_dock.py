@@ -79,7 +79,7 @@ def test_unexpected_errors_are_shown_and_the_dock_stays_usable(
 
     np.save(tmp_path / "scan.npy", scan.kspace)
     with monkeypatch.context() as patch:
-        patch.setattr(file_opener, "read", fail)
+        patch.setattr(file_opener, "open_scan", fail)
         open_with_dialog(tmp_path / "scan.npy")
     assert "RuntimeError: the reader fell over" in dock.status.sentence
     open_with_dialog(tmp_path / "scan.npy")
